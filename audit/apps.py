@@ -1,0 +1,20 @@
+from django.apps import AppConfig
+from django.core import checks
+from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
+
+
+class AuditConfig(AppConfig):
+    name = "audit"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from audit import echo_receivers, logins, wrapper
+        from audit.checks import every_model_is_decided
+        from audit.install import after_migrate
+
+        connection_created.connect(wrapper.attach, dispatch_uid="audit.wrapper")
+        post_migrate.connect(after_migrate, sender=self, dispatch_uid="audit.install")
+        checks.register(every_model_is_decided, checks.Tags.models)
+        echo_receivers.connect()
+        logins.connect()

@@ -1,0 +1,226 @@
+"""The SQL that captures one table: statement triggers with transition tables, generated for its columns.
+
+The functions run as the ledger's owner, so the writing role needs no right on the ledger. The columns are read from
+the database's catalogue, not from the model, since a trigger sees the table as it is.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from audit.registry import Tracking
+
+_SQL = Path(__file__).parent / "sql"
+
+# Types whose values have no equality operator; their text is compared.
+_WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
+# Compared first, since a comparison of these costs next to nothing.
+_FIXED_WIDTH = frozenset(
+    {"boolean", "smallint", "integer", "bigint", "real", "double precision", "date", "uuid"}
+    | {"timestamp with time zone", "timestamp without time zone", "time without time zone", "interval"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table to capture: `subject` is the model's label, `key` the columns of its primary key."""
+
+    name: str
+    subject: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    mask: frozenset[str] = frozenset()
+    exclude: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A many-to-many table, captured as changes of the object at its near end."""
+
+    name: str
+    subject: str
+    field: str
+    near: str
+    far: str
+
+
+def tables_of(model: type[models.Model], tracking: Tracking, connection: BaseDatabaseWrapper) -> list[Table | Link]:
+    """Return what must be captured for `model`: its table if the database has it, and its own m2m tables."""
+    meta = model._meta
+    found: list[Table | Link] = []
+    columns = _columns(connection, meta.db_table)
+    if columns and not meta.proxy:
+        by_name = {name: f.column for f in meta.local_fields if f.column for name in (f.name, f.attname, f.column)}
+        found.append(
+            Table(
+                name=meta.db_table,
+                subject=meta.label_lower,
+                columns=columns,
+                key=tuple(field.column for field in meta.pk_fields if field.column),
+                mask=frozenset(by_name[name] for name in tracking.mask),
+                exclude=frozenset(by_name[name] for name in tracking.exclude),
+            )
+        )
+    for field in meta.local_many_to_many:
+        through = field.remote_field.through
+        if through is not None and through._meta.auto_created and _columns(connection, through._meta.db_table):
+            found.append(
+                Link(
+                    name=through._meta.db_table,
+                    subject=meta.label_lower,
+                    field=field.name,
+                    near=field.m2m_column_name(),
+                    far=field.m2m_reverse_name(),
+                )
+            )
+    return found
+
+
+def function_name(table: str, event: str) -> str:
+    """Return the name of the capturing function, within PostgreSQL's 63 bytes, unique a table."""
+    name = f"audit_capture_{table}_{event}"
+    if len(name.encode()) <= 63:
+        return name
+    return f"audit_capture_{table[:20]}_{hashlib.sha256(table.encode()).hexdigest()[:16]}_{event}"
+
+
+def functions(table: Table | Link) -> dict[str, str]:
+    """Return the CREATE FUNCTION statements that capture `table`, by event: insert, update, delete, truncate."""
+    parts = _link_parts(table) if isinstance(table, Link) else _table_parts(table)
+    template = Template((_SQL / "capture_function.sql").read_text(encoding="utf-8"))
+    return {
+        event: template.substitute(
+            function=_quoted(function_name(table.name, event)), subject=_literal(table.subject), rows=rows
+        )
+        for event, rows in parts.items()
+    }
+
+
+def triggers(table: Table | Link) -> dict[str, str]:
+    """Return the CREATE TRIGGER statements for `functions`, by event."""
+    name = _quoted(table.name)
+
+    def trigger(event: str, referencing: str) -> str:
+        return (
+            f"CREATE TRIGGER audit_{event} AFTER {event.upper()} ON public.{name} {referencing}"
+            f"FOR EACH STATEMENT EXECUTE FUNCTION public.{_quoted(function_name(table.name, event))}()"
+        )
+
+    return {
+        "insert": trigger("insert", "REFERENCING NEW TABLE AS new_rows "),
+        "update": trigger("update", "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows "),
+        "delete": trigger("delete", "REFERENCING OLD TABLE AS old_rows "),
+        "truncate": trigger("truncate", ""),
+    }
+
+
+def _table_parts(table: Table) -> dict[str, str]:
+    captured = [column for column in table.columns if column.name not in table.exclude]
+    label = table.subject
+    joined = " AND ".join(f"o.{_quoted(key)} = n.{_quoted(key)}" for key in table.key)
+    first = _quoted(table.key[0])
+    changed = " OR ".join(
+        _differs(column)
+        for column in sorted(captured, key=lambda column: column.type not in _FIXED_WIDTH)
+        if column.name not in table.key
+    )
+    differences = "\n        || ".join(
+        f"CASE WHEN {_differs(column)} THEN pg_catalog.jsonb_build_object({_literal(column.name)}, "
+        f"pg_catalog.jsonb_build_array({_value(table, 'o', column)}, {_value(table, 'n', column)})) "
+        "ELSE '{}'::jsonb END"
+        for column in captured
+        if column.name not in table.key
+    )
+    whole_old, whole_new = _whole(table, "o"), _whole(table, "n")
+    return {
+        "insert": f"SELECT {_literal(f'{label}.created')}, {_key(table, 'n')}, {whole_new} FROM new_rows n",
+        # A FULL JOIN: other joins get a cached nested-loop plan from one-row statements. It shows changed keys too.
+        "update": f"""SELECT CASE WHEN o.{first} IS NULL THEN {_literal(f"{label}.created")}
+                WHEN n.{first} IS NULL THEN {_literal(f"{label}.deleted")}
+                ELSE {_literal(f"{label}.updated")} END,
+           CASE WHEN n.{first} IS NULL THEN {_key(table, "o")} ELSE {_key(table, "n")} END,
+           CASE WHEN o.{first} IS NULL THEN {whole_new} WHEN n.{first} IS NULL THEN {whole_old}
+                ELSE '{{}}'::jsonb
+        || {differences or "'{}'::jsonb"} END
+    FROM old_rows o FULL JOIN new_rows n ON {joined}
+    WHERE o.{first} IS NULL OR n.{first} IS NULL{" OR " + changed if changed else ""}""",
+        "delete": f"SELECT {_literal(f'{label}.deleted')}, {_key(table, 'o')}, {whole_old} FROM old_rows o",
+        "truncate": f"SELECT {_literal(f'{label}.truncated')}, NULL::text, NULL::jsonb",
+    }
+
+
+def _link_parts(link: Link) -> dict[str, str]:
+    near, far = _quoted(link.near), _quoted(link.far)
+
+    def moved(kind: str, rows: str) -> str:
+        return f"""SELECT {_literal(f"{link.subject}.updated")}, r.{near}::text,
+           pg_catalog.jsonb_build_object({_literal(link.field)}, pg_catalog.jsonb_build_object(
+               '{kind}', pg_catalog.jsonb_agg(r.{far} ORDER BY r.{far})))
+    FROM {rows} r GROUP BY r.{near}"""
+
+    return {
+        "insert": moved("added", "new_rows"),
+        "update": f"{moved('removed', 'old_rows')}\n    UNION ALL\n    {moved('added', 'new_rows')}",
+        "delete": moved("removed", "old_rows"),
+        "truncate": f"SELECT {_literal(f'{link.subject}.truncated')}, NULL::text, "
+        f"pg_catalog.jsonb_build_object({_literal(link.field)}, NULL)",
+    }
+
+
+def _differs(column: Column) -> str:
+    cast = "::text" if column.type in _WITHOUT_EQUALITY else ""
+    name = _quoted(column.name)
+    return f"o.{name}{cast} IS DISTINCT FROM n.{name}{cast}"
+
+
+def _value(table: Table, alias: str, column: Column) -> str:
+    value = f"{alias}.{_quoted(column.name)}"
+    return f"public.audit_mask_v1({value}::text)" if column.name in table.mask else value
+
+
+def _whole(table: Table, alias: str) -> str:
+    """The whole row as JSON, without excluded columns and with masked ones masked."""
+    names = {column.name for column in table.columns}
+    row = f"pg_catalog.to_jsonb({alias})"
+    if hidden := sorted((table.exclude | table.mask) & names):
+        row += f" - ARRAY[{', '.join(map(_literal, hidden))}]"
+    if masked := sorted(table.mask & names - table.exclude):
+        pairs = ", ".join(f"{_literal(name)}, public.audit_mask_v1({alias}.{_quoted(name)}::text)" for name in masked)
+        row = f"({row}) || pg_catalog.jsonb_build_object({pairs})"
+    return row
+
+
+def _key(table: Table, alias: str) -> str:
+    """The object's id as text; a composite key as a JSON array."""
+    if len(table.key) == 1:
+        return f"{alias}.{_quoted(table.key[0])}::text"
+    parts = ", ".join(f"{alias}.{_quoted(key)}" for key in table.key)
+    return f"pg_catalog.jsonb_build_array({parts})::text"
+
+
+def _columns(connection: BaseDatabaseWrapper, table: str) -> tuple[Column, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attname, pg_catalog.format_type(atttypid, NULL) FROM pg_catalog.pg_attribute "
+            "WHERE attrelid = pg_catalog.to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            [f"public.{_quoted(table)}"],
+        )
+        return tuple(Column(name, kind) for name, kind in cursor.fetchall())
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

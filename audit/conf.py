@@ -1,0 +1,23 @@
+"""The ledger's settings, one function each."""
+
+from django.conf import settings
+
+
+def application_role() -> str:
+    """Return `AUDIT_APPLICATION_ROLE`: the database role that may read the ledger and record events; may be empty."""
+    return str(getattr(settings, "AUDIT_APPLICATION_ROLE", ""))
+
+
+def partition_months_ahead() -> int:
+    """Return `AUDIT_PARTITION_MONTHS_AHEAD`: how many monthly partitions stand ready; 12 by default."""
+    return int(getattr(settings, "AUDIT_PARTITION_MONTHS_AHEAD", 12))
+
+
+def release() -> str:
+    """Return `RELEASE`, the version of the project that is running; it is kept with each event."""
+    return str(getattr(settings, "RELEASE", ""))
+
+
+def request_url() -> str:
+    """Return `AUDIT_REQUEST_URL`, the project's page of a request, with `{request_id}` in it; may be empty."""
+    return str(getattr(settings, "AUDIT_REQUEST_URL", ""))

@@ -1,0 +1,53 @@
+"""The ledger as Django reads it. Its table is made by SQL (audit/sql), partitioned, and never written by the ORM."""
+
+from django.db import models
+
+
+class Event(models.Model):
+    """One thing that happened: a row created, updated or deleted, a login, a denial, a read of the ledger.
+
+    `changes` maps each field to `[before, after]` on an update; on creation and deletion it is the whole row. A
+    many-to-many field maps to `{"added": […], "removed": […]}`, a masked value to `{"masked": "<keyed digest>"}`.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    recorded_at = models.DateTimeField()
+    txid = models.BigIntegerField()
+    action = models.TextField()
+    outcome = models.TextField(choices=[("success", "success"), ("denied", "denied"), ("error", "error")])
+    object_type = models.TextField(blank=True)
+    object_id = models.TextField(blank=True)
+    changes = models.JSONField(null=True)
+    actor_type = models.TextField(blank=True)
+    actor_id = models.TextField(blank=True)
+    actor_label = models.TextField(blank=True)
+    request_id = models.TextField(blank=True)
+    trace_id = models.TextField(blank=True)
+    span_id = models.TextField(blank=True)
+    task_id = models.TextField(blank=True)
+    origin = models.TextField(blank=True)
+    operation = models.TextField(blank=True)
+    context = models.JSONField(default=dict)
+
+    class Meta:
+        managed = False
+        db_table = "audit_event"
+        default_permissions = ("view",)
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_id}".strip()
+
+    @property
+    def differences(self) -> dict[str, list[object]]:
+        """The changes as `[before, after]` for every kind of event; many-to-many fields as removed and added."""
+        changes = self.changes or {}
+        if self.action.endswith(".created"):
+            return {field: [None, value] for field, value in changes.items()}
+        if self.action.endswith(".deleted"):
+            return {field: [value, None] for field, value in changes.items()}
+        return {
+            field: value if isinstance(value, list) else [value.get("removed"), value.get("added")]
+            for field, value in changes.items()
+            if isinstance(value, list | dict)
+        }

@@ -1,0 +1,99 @@
+"""Events that are no rows, and reasons."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
+
+import orjson
+from django.db import connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from audit.literal import about
+from telemetry import context as telemetry_context
+
+Outcome = Literal["success", "denied", "error"]
+Target = models.Model | tuple[str, str] | None
+
+
+def record(
+    action: str,
+    *,
+    target: Target = None,
+    outcome: Outcome = "success",
+    changes: dict[str, Any] | None = None,
+    reason: str = "",
+    using: str = "default",
+) -> int:
+    """Write an event to the ledger and return its id.
+
+    A success belongs to the running transaction and is undone with it. A denial or an error is written at once on a
+    connection of its own where a transaction is open, since what it tells of usually rolls back.
+
+    Args:
+        action: dotted and of low cardinality, such as `accounts.user.logged_in`; never renamed.
+        target: the object concerned, as a model instance or as `(type, id)`.
+        changes: details, JSON-able, without secrets.
+        reason: why, in the actor's words; the context's reason where empty.
+
+    Raises:
+        django.db.Error: the ledger can't be written; the caller's change must not happen either.
+    """
+    from audit import echo
+
+    connection = connections[using]
+    object_type, object_id = _identify(target)
+    context = telemetry_context.current()
+    actor = context.actor
+    if reason:
+        with telemetry_context.bind(reason=reason) as context:
+            pass
+    arguments = [
+        action,
+        outcome,
+        object_type,
+        object_id,
+        orjson.dumps(changes, default=str).decode() if changes is not None else None,
+        about(context, actor, echo=False),
+    ]
+    if outcome != "success" and connection.in_atomic_block:
+        event_id = _insert_apart(connection, arguments)
+    else:
+        event_id = _insert(connection, arguments)
+    change = echo.Change(
+        action, object_type, object_id, changes or {}, event_ids=(event_id,), outcome=outcome, using=using
+    )
+    if outcome == "success":
+        transaction.on_commit(partial(echo.send, change), using=using, robust=True)
+    else:
+        echo.send(change)
+    return event_id
+
+
+@contextmanager
+def reason(text: str) -> Iterator[None]:
+    """Say why, for every event within the block."""
+    with telemetry_context.bind(reason=text[:500]):
+        yield
+
+
+def _identify(target: Target) -> tuple[str, str]:
+    if target is None:
+        return "", ""
+    if isinstance(target, models.Model):
+        return target._meta.label_lower, str(target.pk)
+    return target
+
+
+def _insert(connection: BaseDatabaseWrapper, arguments: list[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT public.audit_record_v1(%s, %s, %s, %s, %s::jsonb, %s::jsonb)", arguments)
+        return int(cursor.fetchone()[0])
+
+
+def _insert_apart(connection: BaseDatabaseWrapper, arguments: list[Any]) -> int:
+    apart = connection.copy()
+    try:
+        return _insert(apart, arguments)
+    finally:
+        apart.close()

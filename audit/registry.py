@@ -1,0 +1,102 @@
+"""Which models the ledger captures, and which it need not, each with its reason.
+
+Filled while models are imported, so it holds labels and classes but touches no database.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.apps import apps
+from django.db import models
+
+from audit.errors import RegistrationError
+
+M = TypeVar("M", bound=type[models.Model])
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How one model is captured: `mask` hides values behind a digest, `exclude` leaves columns out."""
+
+    label: str
+    mask: frozenset[str] = frozenset()
+    exclude: frozenset[str] = frozenset()
+
+
+_tracked: dict[str, Tracking] = {}
+_exempt: dict[str, str] = {}
+
+
+def track(*, mask: Iterable[str] = (), exclude: Iterable[str] = ()) -> Callable[[M], M]:
+    """Capture every change of the decorated model, and of its automatic many-to-many tables.
+
+    Args:
+        mask: field names whose values are recorded as a keyed digest: that they changed, not what they were.
+        exclude: field names that are not captured; a change of these alone makes no event.
+    """
+
+    def decorate(model: M) -> M:
+        register(model._meta.label, mask=mask, exclude=exclude)
+        return model
+
+    return decorate
+
+
+def register(label: str, *, mask: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+    """Capture a model that is someone else's, by its label such as `auth.Group`.
+
+    Raises:
+        RegistrationError: the model is already registered otherwise, or is exempt.
+    """
+    tracking = Tracking(label, frozenset(mask), frozenset(exclude))
+    key = label.lower()
+    if key in _exempt:
+        raise RegistrationError(f"{label} is exempt from the ledger; it can't be tracked as well.")
+    if _tracked.get(key, tracking) != tracking:
+        raise RegistrationError(f"{label} is tracked twice, with different options.")
+    _tracked[key] = tracking
+
+
+def exempt(*, reason: str) -> Callable[[M], M]:
+    """Leave the decorated model out of the ledger, and say why; a model with neither fails the system check."""
+    if not reason.strip():
+        raise RegistrationError("An exemption needs a reason.")
+
+    def decorate(model: M) -> M:
+        key = model._meta.label_lower
+        if key in _tracked:
+            raise RegistrationError(f"{model._meta.label} is tracked; it can't be exempt as well.")
+        _exempt[key] = reason
+        return model
+
+    return decorate
+
+
+def tracking_of(model: type[models.Model]) -> Tracking | None:
+    """Return how `model` is captured; None where it isn't."""
+    return _tracked.get(model._meta.label_lower)
+
+
+def exemption_of(model: type[models.Model]) -> str | None:
+    """Return why `model` is exempt; None where it isn't."""
+    return _exempt.get(model._meta.label_lower)
+
+
+def tracked_models() -> list[tuple[type[models.Model], Tracking]]:
+    """Return each tracked model with its options, in the order of their labels.
+
+    Raises:
+        RegistrationError: a registered label names no installed model, or an option no field of it.
+    """
+    result = []
+    for key, tracking in sorted(_tracked.items()):
+        try:
+            model = apps.get_model(key)
+        except LookupError as error:
+            raise RegistrationError(f"{tracking.label} is registered with the ledger but not installed.") from error
+        names = {name for field in model._meta.local_fields for name in (field.name, field.attname, field.column)}
+        if unknown := (tracking.mask | tracking.exclude) - names:
+            raise RegistrationError(f"{tracking.label} has no field {', '.join(sorted(unknown))} to mask or exclude.")
+        result.append((model, tracking))
+    return result

@@ -1,0 +1,152 @@
+-- The ledger's table, its guard and the functions that write it. Released SQL is frozen: changes come as _v2.
+-- Every function names its objects with their schema, so that no search_path can redirect it.
+
+CREATE SEQUENCE public.audit_event_id_seq AS bigint CACHE 1;
+
+CREATE TABLE public.audit_event (
+    id             bigint      NOT NULL DEFAULT pg_catalog.nextval('public.audit_event_id_seq'),
+    recorded_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    txid           xid8        NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+    action         text        NOT NULL,
+    outcome        text        NOT NULL DEFAULT 'success' CHECK (outcome IN ('success', 'denied', 'error')),
+    object_type    text,
+    object_id      text,
+    changes        jsonb,
+    actor_type     text,
+    actor_id       text,
+    actor_label    text,
+    request_id     text,
+    trace_id       text,
+    span_id        text,
+    task_id        text,
+    origin         text,
+    operation      text,
+    context        jsonb,
+    -- 244 random bits from the server's strong generator; an event's commitment is made with it when it is sealed.
+    salt           bytea       NOT NULL DEFAULT pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
+                                             || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()),
+    schema_version smallint    NOT NULL DEFAULT 1,
+    PRIMARY KEY (id, recorded_at)
+) PARTITION BY RANGE (recorded_at);
+
+-- Few indexes, since each is dear in bulk. Request ids of ours begin with their time, so theirs grows at its end.
+CREATE INDEX audit_event_object ON public.audit_event (object_type, object_id);
+CREATE INDEX audit_event_actor ON public.audit_event (actor_id, recorded_at);
+CREATE INDEX audit_event_request ON public.audit_event (request_id);
+CREATE INDEX audit_event_time ON public.audit_event USING brin (recorded_at);
+
+-- The key of masked values' digests: readable by the owner's functions alone.
+CREATE TABLE public.audit_key (
+    name    text  PRIMARY KEY,
+    key     bytea NOT NULL
+);
+INSERT INTO public.audit_key (name, key)
+VALUES ('mask', pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()));
+
+CREATE FUNCTION public.audit_refuse_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'The audit ledger is append-only: % on % is refused.', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = 'Events are never changed; retention drops whole partitions.';
+END
+$$;
+
+CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_event
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_v1();
+
+-- Monthly partitions from this month on, `months_ahead` of them, and one for whatever fits none: no write ever fails
+-- for want of a partition. Returns how many were made.
+CREATE FUNCTION public.audit_ensure_partitions_v1(months_ahead integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    month timestamptz := pg_catalog.date_trunc('month', pg_catalog.now(), 'UTC');
+    name text;
+    made integer := 0;
+BEGIN
+    -- A table with a default partition is scanned before another is attached, so the default comes to be last.
+    FOR offset_months IN 0 .. months_ahead LOOP
+        name := 'audit_event_' || pg_catalog.to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
+        IF pg_catalog.to_regclass('public.' || name) IS NULL THEN
+            EXECUTE pg_catalog.format(
+                'CREATE TABLE public.%I PARTITION OF public.audit_event FOR VALUES FROM (%L) TO (%L)',
+                name, month, (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC');
+            PERFORM public.audit_guard_partition_v1(name);
+            made := made + 1;
+        END IF;
+        month := (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';
+    END LOOP;
+    IF pg_catalog.to_regclass('public.audit_event_default') IS NULL THEN
+        CREATE TABLE public.audit_event_default PARTITION OF public.audit_event DEFAULT;
+        PERFORM public.audit_guard_partition_v1('audit_event_default');
+        made := made + 1;
+    END IF;
+    RETURN made;
+END
+$$;
+
+-- A statement trigger of the parent doesn't fire for a statement on its partition: each gets its own.
+CREATE FUNCTION public.audit_guard_partition_v1(name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE pg_catalog.format(
+        'CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.%I '
+        'FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_v1()', name);
+    EXECUTE pg_catalog.format('REVOKE ALL ON public.%I FROM PUBLIC', name);
+END
+$$;
+
+-- Who writes when nobody said so: psql, a cron job, a migration by hand.
+CREATE FUNCTION public.audit_database_context_v1() RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT pg_catalog.jsonb_build_object(
+        'actor_type', 'database',
+        'actor_id', session_user,
+        'actor_label', session_user,
+        'origin', 'sql',
+        'operation', pg_catalog.current_setting('application_name', true),
+        'context', pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+            'database_user', session_user,
+            'application_name', pg_catalog.current_setting('application_name', true),
+            'address', pg_catalog.host(pg_catalog.inet_client_addr()))))
+$$;
+
+-- HMAC-SHA-256 (RFC 2104), cut to 128 bits: equal values can be told, the values can't.
+CREATE FUNCTION public.audit_mask_v1(value text) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    padded bytea;
+    inner_key bytea := ''::bytea;
+    outer_key bytea := ''::bytea;
+    digest bytea;
+BEGIN
+    IF value IS NULL THEN
+        RETURN 'null'::jsonb;
+    END IF;
+    SELECT key || pg_catalog.decode(pg_catalog.repeat('00', 64 - pg_catalog.length(key)), 'hex')
+        INTO STRICT padded FROM public.audit_key WHERE name = 'mask';
+    FOR i IN 0 .. 63 LOOP
+        inner_key := inner_key || pg_catalog.set_byte('\x00'::bytea, 0, pg_catalog.get_byte(padded, i) # 54);
+        outer_key := outer_key || pg_catalog.set_byte('\x00'::bytea, 0, pg_catalog.get_byte(padded, i) # 92);
+    END LOOP;
+    digest := pg_catalog.sha256(outer_key || pg_catalog.sha256(inner_key || pg_catalog.convert_to(value, 'UTF8')));
+    RETURN pg_catalog.jsonb_build_object('masked', pg_catalog.encode(pg_catalog.substr(digest, 1, 16), 'hex'));
+END
+$$;
+
+-- The application's one door to the ledger: an event that is no row. `about` is the context as the wrapper sends it.
+CREATE FUNCTION public.audit_record_v1(
+    event_action text, event_outcome text, event_object_type text, event_object_id text, event_changes jsonb, about jsonb
+) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
+    INSERT INTO public.audit_event (
+        action, outcome, object_type, object_id, changes, actor_type, actor_id, actor_label,
+        request_id, trace_id, span_id, task_id, origin, operation, context)
+    VALUES (
+        event_action, event_outcome, event_object_type, event_object_id, event_changes,
+        about ->> 'actor_type', about ->> 'actor_id', about ->> 'actor_label', about ->> 'request_id',
+        about ->> 'trace_id', about ->> 'span_id', about ->> 'task_id', about ->> 'origin', about ->> 'operation',
+        about -> 'context')
+    RETURNING id
+$$;
+
+REVOKE ALL ON TABLE public.audit_event, public.audit_key FROM PUBLIC;
+REVOKE ALL ON SEQUENCE public.audit_event_id_seq FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+    public.audit_ensure_partitions_v1(integer), public.audit_guard_partition_v1(text),
+    public.audit_database_context_v1(), public.audit_mask_v1(text),
+    public.audit_record_v1(text, text, text, text, jsonb, jsonb) FROM PUBLIC;

@@ -1,0 +1,24 @@
+"""What can go wrong in the blog. Callers that treat all alike catch `BlogError`."""
+
+
+class BlogError(Exception):
+    """The blog could not do this."""
+
+
+class NotAllowedError(BlogError):
+    """This account may not do this."""
+
+
+class InvalidError(BlogError):
+    """Some of the values are not acceptable.
+
+    `messages` maps the name of each field to what is wrong with it and how to mend it.
+    """
+
+    def __init__(self, **messages: str) -> None:
+        super().__init__("; ".join(f"{field}: {message}" for field, message in messages.items()))
+        self.messages = messages
+
+
+class ImportFileError(BlogError):
+    """A file of an import is not acceptable; the message says what is wrong and how to mend it."""

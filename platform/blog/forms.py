@@ -1,0 +1,49 @@
+"""The forms of the blog's pages. What they let through, the actions check again."""
+
+from typing import Any
+
+from django import forms
+
+from blog import limits
+from blog.errors import InvalidError
+
+
+class BlogForm(forms.Form):
+    """A form whose errors a screen reader finds at their fields, and that takes the actions' errors too."""
+
+    use_required_attribute = True
+
+    def add_invalid(self, error: InvalidError) -> None:
+        """Show what an action found wrong at the field it named."""
+        for name, message in error.messages.items():
+            self.add_error(name if name in self.fields else None, message)
+
+
+def _text_area(**attributes: Any) -> forms.Textarea:
+    return forms.Textarea(attrs=attributes)
+
+
+class PostForm(BlogForm):
+    title = forms.CharField(max_length=limits.TITLE_CHARACTERS, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    description = forms.CharField(
+        max_length=limits.DESCRIPTION_CHARACTERS,
+        required=False,
+        widget=_text_area(rows=2),
+        help_text="A sentence or two for lists and search engines. Left empty, the start of the text is taken.",
+    )
+    body = forms.CharField(
+        label="Text",
+        strip=False,
+        widget=_text_area(rows=22, spellcheck="true", **{"class": "code"}),
+        help_text="Markdown with tables, footnotes and fenced code. HTML is allowed within reason.",
+    )
+
+
+class CommentForm(BlogForm):
+    body = forms.CharField(
+        label="Your comment",
+        strip=False,
+        max_length=limits.COMMENT_BYTES,
+        widget=_text_area(rows=5),
+        help_text="Markdown: emphasis, links, lists, quotes and code.",
+    )

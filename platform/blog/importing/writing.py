@@ -1,0 +1,170 @@
+"""One document into the database: all of it, or nothing."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import slugify
+
+from accounts.models import User
+from blog.actions import checked_description, checked_title, insert_with_free_slug, normalised, set_body
+from blog.errors import ImportFileError
+from blog.importing.bundles import Bundle, read_image
+from blog.importing.documents import Document
+from blog.models import Image, Post, Status, image_path
+from blog.sanitizing import Picture
+
+Outcome = Literal["created", "updated", "unchanged"]
+
+_LONGEST_NAME = 150
+_storage = Image._meta.get_field("file").storage
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of a document."""
+
+    outcome: Outcome
+    images: int = 0
+
+
+def write_document(document: Document, bundle: Bundle, *, is_dry_run: bool = False) -> Written:
+    """Create the document's post, or make it what the document says; unchanged, nothing is written.
+
+    A post that exists keeps its slug and whether it's published: that was decided here, not in its source. Of a dry
+    run nothing stays, and yet all was tried.
+
+    Raises:
+        ImportFileError: an image or an author's name isn't acceptable.
+        InvalidError: a text isn't.
+    """
+    with _files_kept_on_commit(is_dry_run) as stored, transaction.atomic():
+        post = Post.objects.select_for_update().filter(source_path=document.identity).first()
+        written = _update(post, document, bundle, stored) if post else _create(document, bundle, stored)
+        if is_dry_run:
+            transaction.set_rollback(True)
+    return written
+
+
+@contextmanager
+def _files_kept_on_commit(is_dry_run: bool) -> Iterator[list[str]]:
+    """Give a list for the names of stored files; they are removed again unless the block ends well."""
+    stored: list[str] = []
+    is_kept = False
+    try:
+        yield stored
+        is_kept = not is_dry_run
+    finally:
+        if not is_kept:
+            for name in stored:
+                _storage.delete(name)
+
+
+def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
+    author, *coauthors = _users(document.authors)
+    images = _store_new(bundle.found, {}, stored)
+    now = timezone.now()
+    post = Post(
+        author=author,
+        title=checked_title(document.title),
+        description=checked_description(document.description),
+        status=Status.DRAFT if document.is_draft else Status.PUBLISHED,
+        published_at=document.published_at,
+        created_at=document.published_at or now,
+        updated_at=document.published_at or now,
+        source_path=document.identity,
+    )
+    set_body(post, document.body, pictures=lambda: _pictures(images))
+    hint = f"{document.published_at:%Y-%m-%d}" if document.published_at else ""
+    insert_with_free_slug(post, source=document.slug, hint=hint)
+    for image in images:
+        image.post = post
+    Image.objects.bulk_create(images)
+    if coauthors:
+        post.coauthors.set(coauthors)
+    return Written("created", len(images))
+
+
+def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -> Written:
+    author, *coauthors = _users(document.authors)
+    existing = {image.name: image for image in post.images.all()}
+    checksums = {name: image.checksum_sha256 for name, image in existing.items()}
+    renewed = _store_new(bundle.found, checksums, stored)
+    for image in renewed:
+        image.post = post
+    # What the text still wants but is missing beside it is kept.
+    gone = [image for name, image in existing.items() if name not in bundle.wanted]
+    replaced = [existing[image.name] for image in renewed if image.name in existing]
+    for image in [*gone, *replaced]:
+        transaction.on_commit(partial(_storage.delete, str(image.file)), robust=True)
+        image.delete()
+    Image.objects.bulk_create(renewed)
+
+    values: dict[str, Any] = {
+        "title": checked_title(document.title),
+        "description": checked_description(document.description),
+        "author": author,
+    }
+    if post.is_published and not document.is_draft:
+        values["published_at"] = document.published_at
+    fields = [name for name, value in values.items() if getattr(post, name) != value]
+    for name in fields:
+        setattr(post, name, values[name])
+    is_text_new = normalised(document.body) != post.body_markdown
+    if is_text_new or gone or renewed:
+        set_body(post, document.body, pictures=lambda: _pictures(list(post.images.all())))
+        fields += ["body_markdown", "body_html", "excerpt"]
+    if fields:
+        post.updated_at = timezone.now()
+        post.save(update_fields=[*fields, "updated_at"])
+    are_coauthors_new = set(post.coauthors.all()) != set(coauthors)
+    if are_coauthors_new:
+        post.coauthors.set(coauthors)
+    return Written("updated" if fields or are_coauthors_new else "unchanged", len(renewed))
+
+
+def _store_new(paths: Mapping[str, Path], known_checksums: Mapping[str, str], stored: list[str]) -> list[Image]:
+    """Store the images that aren't known already, and return them, not yet in the database."""
+    images = []
+    for name, path in paths.items():
+        checked = read_image(name, path, known_checksums.get(name, ""))
+        if checked is None:
+            continue
+        file_name = _storage.save(image_path(None, f"image{checked.suffix}"), ContentFile(checked.data))
+        stored.append(file_name)
+        images.append(
+            Image(
+                file=file_name,
+                name=name,
+                width=checked.width,
+                height=checked.height,
+                checksum_sha256=checked.checksum_sha256,
+            )
+        )
+    return images
+
+
+def _pictures(images: list[Image]) -> dict[str, Picture]:
+    return {image.name: Picture(image.file.url, image.width, image.height) for image in images}
+
+
+def _users(names: tuple[str, ...]) -> list[User]:
+    """Return an account for each name, the existing one where there is; new ones are inactive and can't log in."""
+    users: dict[str, User] = {}
+    for name in names:
+        username = slugify(name)[:_LONGEST_NAME] or slugify(name, allow_unicode=True)[:_LONGEST_NAME]
+        if not username or "\x00" in name:
+            raise ImportFileError(f"its author {name!r} has no letters; write the name")
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            user = User(username=username, display_name=name[:_LONGEST_NAME], is_active=False)
+            user.set_unusable_password()
+            user.save()
+        users.setdefault(username, user)
+    return list(users.values())

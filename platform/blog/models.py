@@ -1,0 +1,143 @@
+"""Posts, their images and comments.
+
+`body_html` and `excerpt` are made from the Markdown at each write, so that a page costs no rendering. They are
+derived, so the ledger leaves them out.
+"""
+
+import secrets
+from pathlib import PurePath
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+import audit
+from blog import limits
+
+
+class Status(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    PUBLISHED = "published", "Published"
+
+
+@audit.track(exclude=["body_html", "excerpt"])
+class Post(models.Model):
+    """An article. A draft is seen by those who write it alone."""
+
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="posts")
+    coauthors = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="coauthored_posts", blank=True)
+    title = models.CharField(max_length=limits.TITLE_CHARACTERS)
+    slug = models.SlugField(max_length=limits.SLUG_CHARACTERS, unique=True)
+    description = models.CharField(
+        max_length=limits.DESCRIPTION_CHARACTERS,
+        blank=True,
+        help_text="One or two sentences for lists and search engines.",
+    )
+    body_markdown = models.TextField()
+    body_html = models.TextField(editable=False)
+    excerpt = models.CharField(max_length=limits.EXCERPT_CHARACTERS, blank=True, editable=False)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
+    published_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    # What an imported post is known by in its source; a second import finds it again.
+    source_path = models.CharField(max_length=500, unique=True, null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="blog_post_status_known"),
+            models.CheckConstraint(
+                condition=Q(status=Status.PUBLISHED, published_at__isnull=False)
+                | (~Q(status=Status.PUBLISHED) & Q(published_at__isnull=True)),
+                name="blog_post_published_at_iff_published",
+            ),
+            models.CheckConstraint(condition=~Q(title="") & ~Q(slug=""), name="blog_post_title_and_slug_set"),
+        ]
+        indexes = [
+            models.Index(
+                F("published_at").desc(),
+                F("id").desc(),
+                condition=Q(status=Status.PUBLISHED),
+                name="blog_post_published",
+            ),
+            models.Index("author", F("updated_at").desc(), name="blog_post_author_updated"),
+        ]
+        permissions = [
+            ("unpublish_post", "Can unpublish any post"),
+            ("manage_post", "Can see, change, publish and delete any post"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("blog:post", args=[self.slug])
+
+    @property
+    def is_published(self) -> bool:
+        """Whether everybody may read it."""
+        return self.status == Status.PUBLISHED
+
+    @property
+    def summary(self) -> str:
+        """What lists say of it: the author's description, or the start of the text."""
+        return self.description or self.excerpt
+
+
+def image_path(image: Any, filename: str) -> str:
+    """Return a random path for an image's file; nothing of the name it came with gets into the file system."""
+    name = secrets.token_hex(16)
+    return f"blog/{name[:2]}/{name}{PurePath(filename).suffix}"
+
+
+@audit.track()
+class Image(models.Model):
+    """A picture of one post; `name` is what the post's Markdown calls it."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="images")
+    file = models.FileField(upload_to=image_path, max_length=200)
+    name = models.CharField(max_length=255)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    alt = models.TextField(blank=True)
+    checksum_sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["post", "name"], name="blog_image_name_of_post"),
+            models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="blog_image_has_size"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@audit.track(exclude=["body_html"])
+class Comment(models.Model):
+    """What a reader says to a post."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="comments")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="comments")
+    body_markdown = models.TextField()
+    body_html = models.TextField(editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["post", "id"], name="blog_comment_post_order")]
+
+    def __str__(self) -> str:
+        return f"comment {self.pk} on {self.post_id}"
+
+    def get_absolute_url(self) -> str:
+        """Return the permanent link; it leads to the page of comments on which this one stands."""
+        return reverse("blog:comment", args=[self.pk])
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the text was changed after it was first sent."""
+        return self.updated_at > self.created_at

@@ -1,0 +1,74 @@
+"""What is read from the blog. Lists leave the bodies in the database, and fetch authors along."""
+
+from django.db.models import Count, F, Prefetch, Q, QuerySet
+
+from accounts.models import User
+from blog import limits, rules
+from blog.models import Comment, Post, Status
+from blog.sanitizing import Picture
+
+_NEWEST_FIRST = (F("published_at").desc(), F("id").desc())
+_NAMES = User.objects.only("id", "username", "display_name")
+
+
+def published_posts() -> QuerySet[Post]:
+    """Return the posts that everybody may read, newest first, as lists show them: without bodies."""
+    return _for_lists(Post.objects.filter(status=Status.PUBLISHED)).order_by(*_NEWEST_FIRST)
+
+
+def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
+    """Return the posts that `user` may read, whole, newest first; drafts come before what is published."""
+    posts = Post.objects.select_related("author").prefetch_related(Prefetch("coauthors", queryset=_NAMES))
+    posts = posts.order_by(F("published_at").desc(nulls_first=True), F("id").desc())
+    if rules.can_manage_any_post(user):
+        return posts
+    visible = Q(status=Status.PUBLISHED)
+    if isinstance(user, User):
+        # A subquery instead of a join, so that no post comes twice.
+        visible |= Q(author=user) | Q(pk__in=Post.coauthors.through.objects.filter(user=user).values("post"))
+    return posts.filter(visible)
+
+
+def drafts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
+    """Return the unpublished posts that `user` may read, last changed first, as lists show them."""
+    drafts = _for_lists(posts_visible_to(user).filter(status=Status.DRAFT))
+    return drafts.order_by(F("updated_at").desc(), F("id").desc())
+
+
+def with_comment_counts(posts: QuerySet[Post]) -> QuerySet[Post]:
+    """Return `posts`, each with `comment_count`."""
+    return posts.annotate(comment_count=Count("comments", distinct=True))
+
+
+def comments_of(post: Post) -> QuerySet[Comment]:
+    """Return a post's comments with their authors, oldest first."""
+    names = ("author__username", "author__display_name")
+    comments = Comment.objects.filter(post=post).select_related("author")
+    return comments.only(
+        "id", "post_id", "body_markdown", "body_html", "created_at", "updated_at", "author_id", *names
+    ).order_by("id")
+
+
+def comments_visible_to(user: rules.Visitor) -> QuerySet[Comment]:
+    """Return the comments on posts that `user` may read."""
+    visible_posts = posts_visible_to(user).order_by().values("pk")
+    return Comment.objects.filter(post__in=visible_posts).select_related("author", "post__author")
+
+
+def page_of_comment(comment: Comment) -> int:
+    """Return the number of the page of comments on which `comment` stands."""
+    before = Comment.objects.filter(post_id=comment.post_id, id__lt=comment.pk).count()
+    return before // limits.COMMENTS_PER_PAGE + 1
+
+
+def pictures_of(post: Post) -> dict[str, Picture]:
+    """Return the post's images by the names that its Markdown uses."""
+    return {image.name: Picture(image.file.url, image.width, image.height) for image in post.images.all()}
+
+
+def _for_lists(posts: QuerySet[Post]) -> QuerySet[Post]:
+    posts = posts.select_related("author").prefetch_related(Prefetch("coauthors", queryset=_NAMES))
+    return posts.only(
+        *("id", "slug", "title", "description", "excerpt", "status", "published_at", "created_at", "updated_at"),
+        *("author_id", "author__username", "author__display_name"),
+    )

@@ -1,0 +1,74 @@
+"""The blog's shapes in JSON. Texts are Markdown in `body` and safe HTML in `body_html`."""
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from accounts.models import User
+from blog import limits
+from blog.models import Comment, Post
+
+
+class WriterSerializer(serializers.ModelSerializer[User]):
+    """Who wrote something; no more of an account than that."""
+
+    name = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = User
+        fields: ClassVar[list[str]] = ["username", "name"]
+        read_only_fields: ClassVar[list[str]] = ["username"]
+
+
+class PostListSerializer(serializers.ModelSerializer[Post]):
+    author = WriterSerializer(read_only=True)
+    coauthors = WriterSerializer(many=True, read_only=True)
+    summary = serializers.CharField(read_only=True)
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+    comment_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Post
+        fields: ClassVar[list[str]] = [
+            *("slug", "url", "title", "summary", "status", "author", "coauthors"),
+            *("published_at", "created_at", "updated_at", "comment_count"),
+        ]
+
+
+class PostSerializer(serializers.ModelSerializer[Post]):
+    author = WriterSerializer(read_only=True)
+    coauthors = WriterSerializer(many=True, read_only=True)
+    body = serializers.CharField(source="body_markdown", read_only=True)
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+
+    class Meta:
+        model = Post
+        fields: ClassVar[list[str]] = [
+            *("slug", "url", "title", "description", "body", "body_html", "status", "author", "coauthors"),
+            *("published_at", "created_at", "updated_at"),
+        ]
+
+
+class PostInput(serializers.Serializer[Any]):
+    title = serializers.CharField(max_length=limits.TITLE_CHARACTERS)
+    description = serializers.CharField(max_length=limits.DESCRIPTION_CHARACTERS, required=False, allow_blank=True)
+    body = serializers.CharField(trim_whitespace=False, help_text="Markdown, at most 500,000 bytes.")
+
+
+class PostChange(PostInput):
+    title = serializers.CharField(max_length=limits.TITLE_CHARACTERS, required=False)
+    body = serializers.CharField(trim_whitespace=False, required=False, help_text="Markdown, at most 500,000 bytes.")
+
+
+class CommentSerializer(serializers.ModelSerializer[Comment]):
+    author = WriterSerializer(read_only=True)
+    body = serializers.CharField(source="body_markdown", read_only=True)
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+
+    class Meta:
+        model = Comment
+        fields: ClassVar[list[str]] = ["id", "url", "author", "body", "body_html", "created_at", "updated_at"]
+
+
+class CommentInput(serializers.Serializer[Any]):
+    body = serializers.CharField(trim_whitespace=False, help_text="Markdown, at most 10,000 bytes.")

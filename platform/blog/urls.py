@@ -1,0 +1,20 @@
+from django.urls import path
+
+from blog.views import commenting, reading, writing
+
+app_name = "blog"
+urlpatterns = [
+    path("", reading.home, name="home"),
+    path("blog/", reading.archive, name="archive"),
+    path("blog/new/", writing.new_post, name="new_post"),
+    path("blog/drafts/", reading.drafts, name="drafts"),
+    path("blog/comments/<int:pk>/", reading.comment, name="comment"),
+    path("blog/comments/<int:pk>/edit/", commenting.edit_comment, name="edit_comment"),
+    path("blog/comments/<int:pk>/delete/", commenting.delete_comment, name="delete_comment"),
+    path("blog/<slug:slug>/", reading.post, name="post"),
+    path("blog/<slug:slug>/edit/", writing.edit_post, name="edit_post"),
+    path("blog/<slug:slug>/publish/", writing.publish_post, name="publish_post"),
+    path("blog/<slug:slug>/unpublish/", writing.unpublish_post, name="unpublish_post"),
+    path("blog/<slug:slug>/delete/", writing.delete_post, name="delete_post"),
+    path("blog/<slug:slug>/comment/", commenting.add_comment, name="add_comment"),
+]

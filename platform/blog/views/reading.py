@@ -1,0 +1,78 @@
+"""Pages for everybody: home, the archive, a post with its comments."""
+
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from blog import limits, queries, rules
+from blog.forms import BlogForm, CommentForm
+from blog.models import Comment, Post
+from blog.views.answering import for_members, member, visible_comment, visible_post
+
+_LATEST_ON_HOME = 6
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Show what is new, and the ways in."""
+    posts = queries.with_comment_counts(queries.published_posts())[:_LATEST_ON_HOME]
+    return render(request, "blog/home.html", {"posts": posts, "can_write": rules.can_write_posts(request.user)})
+
+
+@require_safe
+def archive(request: HttpRequest) -> HttpResponse:
+    """List all published posts, newest first, by pages."""
+    posts = queries.with_comment_counts(queries.published_posts())
+    page = Paginator(posts, limits.POSTS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "blog/archive.html", {"page": page, "can_write": rules.can_write_posts(request.user)})
+
+
+@require_safe
+@for_members
+def drafts(request: HttpRequest) -> HttpResponse:
+    """List the drafts that the visitor may see."""
+    page = Paginator(queries.drafts_visible_to(member(request)), limits.POSTS_PER_PAGE).get_page(
+        request.GET.get("page")
+    )
+    return render(request, "blog/drafts.html", {"page": page, "can_write": rules.can_write_posts(request.user)})
+
+
+@require_safe
+def post(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a post with a page of its comments."""
+    return post_page(request, visible_post(request, slug))
+
+
+@require_safe
+def comment(request: HttpRequest, pk: int) -> HttpResponse:
+    """Lead from a comment's permanent link to where it stands now."""
+    found = visible_comment(request, pk)
+    number = queries.page_of_comment(found)
+    page = f"?page={number}" if number > 1 else ""
+    return redirect(f"{found.post.get_absolute_url()}{page}#comment-{found.pk}")
+
+
+def post_page(request: HttpRequest, post: Post, *, form: BlogForm | None = None) -> HttpResponse:
+    """Show `post`; with a `form` that was refused, its errors and what was typed."""
+    page = Paginator(queries.comments_of(post), limits.COMMENTS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "post": post,
+        "page": page,
+        "comments": _with_rights(request, page),
+        "form": form or CommentForm(),
+        "can_edit": rules.can_edit_post(request.user, post),
+        "can_unpublish": post.is_published and rules.can_unpublish_post(request.user, post),
+        "can_comment": rules.can_comment_on(request.user, post),
+    }
+    return render(request, "blog/post.html", context, status=400 if form else 200)
+
+
+def _with_rights(request: HttpRequest, page: Page[Comment]) -> list[tuple[Comment, bool, bool]]:
+    """Return each comment with whether the visitor may edit and delete it."""
+    user = request.user
+    if not user.is_authenticated:
+        return [(comment, False, False) for comment in page]
+    return [
+        (comment, rules.can_edit_comment(user, comment), rules.can_delete_comment(user, comment)) for comment in page
+    ]

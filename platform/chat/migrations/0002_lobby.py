@@ -1,0 +1,15 @@
+from typing import Any
+
+from django.db import migrations
+
+
+def open_lobby(apps: Any, schema_editor: Any) -> None:
+    """A chat without a room is no chat: everybody finds this one."""
+    rooms = apps.get_model("chat", "Room").objects.using(schema_editor.connection.alias)
+    rooms.get_or_create(slug="lobby", defaults={"name": "Lobby", "topic": "For everybody, about everything."})
+
+
+class Migration(migrations.Migration):
+    dependencies = [("chat", "0001_initial")]
+
+    operations = [migrations.RunPython(open_lobby, migrations.RunPython.noop)]

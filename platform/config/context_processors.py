@@ -1,0 +1,33 @@
+"""What every page knows."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from notifications import queries
+from telemetry.context import current
+from telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """Give templates the request id, the number of unread notifications and the port of the sockets."""
+    return {
+        "request_id": current().request_id,
+        # Lazy: pages that don't show it don't ask for it.
+        "unread_notifications": SimpleLazyObject(lambda: _unread_count(request)),
+        "socket_port": settings.BROWSER_SOCKET_PORT or "",
+    }
+
+
+def _unread_count(request: HttpRequest) -> int:
+    """A number beside a bell isn't worth a page: where it can't be had, it's 0."""
+    try:
+        user = request.user
+        return queries.unread_count(user) if user.is_authenticated else 0
+    except Exception:
+        log.exception("config.unread_count_failed")
+        return 0

@@ -1,0 +1,216 @@
+"""Settings shared by all environments. The environment is read in this package alone; `.env` files are not."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import django_stubs_ext
+from environs import Env
+
+from config.embedded import addresses
+from config.redis_urls import BROKER, CACHE, CHANNELS, TELEMETRY, for_kombu, with_database
+
+django_stubs_ext.monkeypatch()  # lets Django's generic classes be subscripted at run time
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parents[2]
+PROJECT_DIR = BASE_DIR.parent
+RELEASE = env.str("RELEASE", "0.1.0")
+LOCAL_DIR = Path(env.str("LOCAL_DIR", str(PROJECT_DIR / ".local"))).resolve()
+# Set by `manage up` for each process it starts: web, sockets, worker, beat; elsewhere it's a command.
+PROCESS = env.str("GLASSHOUSE_PROCESS", "command")
+
+DEBUG = False
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+# Peers whose X-Forwarded-For, X-Request-ID and traceparent are believed (addresses or networks).
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
+
+INSTALLED_APPS = [
+    "telemetry",
+    "audit",
+    "accounts",
+    "tasks",
+    "notifications",
+    "blog",
+    "chat",
+    "ops",
+    "config",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+# The telemetry middleware isn't listed: its instrumentor puts it first, as OpenTelemetry's does.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "config.middleware.BadRequestMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "config.context_processors.page",
+            ]
+        },
+    }
+]
+
+# --- PostgreSQL: the application's role by default; `owner` migrates, and owns the ledger ---------------------
+
+
+def _database(url: str) -> dict[str, Any]:
+    database: dict[str, Any] = dict(dj_database_url.parse(url))
+    database["CONN_MAX_AGE"] = None
+    database["CONN_HEALTH_CHECKS"] = True
+    database["OPTIONS"] = {
+        **database.get("OPTIONS", {}),
+        "application_name": f"glasshouse-{PROCESS}",
+        "connect_timeout": 5,
+    }
+    if PROCESS == "sockets":  # ASGI's threads come and go: connections are pooled instead of kept
+        database["CONN_MAX_AGE"] = 0
+        database["CONN_HEALTH_CHECKS"] = False
+        database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 10, "timeout": 5}
+    return database
+
+
+DATABASE_URL = env.str("DATABASE_URL", "")
+IS_DATABASE_EMBEDDED = not DATABASE_URL
+if IS_DATABASE_EMBEDDED:
+    DATABASE_URL = addresses.database_url(LOCAL_DIR, addresses.APPLICATION_ROLE)
+    _owner_url = addresses.database_url(LOCAL_DIR, addresses.OWNER_ROLE)
+else:
+    _owner_url = env.str("DATABASE_OWNER_URL", DATABASE_URL)
+DATABASES = {"default": _database(DATABASE_URL), "owner": _database(_owner_url)}
+DATABASES["owner"]["CONN_MAX_AGE"] = 0
+DATABASES["owner"]["OPTIONS"].pop("pool", None)
+DATABASE_ROUTERS = ["config.routers.OwnerMigrates"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis: broker, cache, channel layer and recent spans, each in a database of its own ----------------------
+REDIS_URL = env.str("REDIS_URL", "")
+IS_REDIS_EMBEDDED = not REDIS_URL
+if IS_REDIS_EMBEDDED:
+    REDIS_URL = addresses.redis_url(LOCAL_DIR)
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": with_database(REDIS_URL, CACHE),
+        "KEY_PREFIX": "glasshouse",
+        # A cache that is down makes pages slower, not broken.
+        "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+    }
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "config.channel_layer.ChannelLayer",
+        "CONFIG": {"hosts": [with_database(REDIS_URL, CHANNELS)], "prefix": "glasshouse"},
+    }
+}
+
+CELERY_BROKER_URL = for_kombu(REDIS_URL, BROKER)
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_SOFT_TIME_LIMIT = 120
+CELERY_TASK_TIME_LIMIT = 150
+CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
+CELERY_TIMEZONE = "UTC"
+
+# --- accounts ------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+
+# --- API -----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "config.api.Pagination",
+    "EXCEPTION_HANDLER": "config.problems.problem_details",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Glasshouse",
+    "VERSION": "1",
+    "DESCRIPTION": "Blog, chat, tasks, notifications and the audit ledger. Every answer carries `X-Request-ID`.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+}
+
+# --- files, language -------------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_URL = "media/"
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(LOCAL_DIR / "media")))
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+# What a request may weigh, in bytes; larger bodies get a 413 before they are parsed.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# --- the two lanes -------------------------------------------------------------------------------------------
+AUDIT_APPLICATION_ROLE = dj_database_url.parse(DATABASE_URL).get("USER", "")
+AUDIT_REQUEST_URL = "/ops/requests/{request_id}/"
+TELEMETRY_SERVICE_NAME = "glasshouse"
+TELEMETRY_PROCESS = PROCESS
+TELEMETRY_ENVIRONMENT = env.str("ENVIRONMENT", "development")
+TELEMETRY_REDIS_URL = with_database(REDIS_URL, TELEMETRY)
+TELEMETRY_SAMPLE_RATIO = env.float("TELEMETRY_SAMPLE_RATIO", 1.0)
+TELEMETRY_METRICS_DIR = LOCAL_DIR / "metrics"
+TELEMETRY_LOG_FORMAT = env.str("LOG_FORMAT", "json")
+TELEMETRY_LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+LOGGING_CONFIG = None  # telemetry.logs configures logging, so that every line runs through one pipeline
+
+WEB_ADDRESS = f"127.0.0.1:{env.int('PORT', 8000)}"
+SOCKET_ADDRESS = f"127.0.0.1:{env.int('SOCKET_PORT', 8001)}"
+# The port where browsers find /ws/… on the page's host; 0 means the page's own, behind a proxy.
+BROWSER_SOCKET_PORT = env.int("BROWSER_SOCKET_PORT", 0)
+# Web origins that may open a socket; the page's own host is always allowed.
+SOCKET_ALLOWED_ORIGINS: list[str] = env.list("SOCKET_ALLOWED_ORIGINS", [])

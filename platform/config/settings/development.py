@@ -1,0 +1,21 @@
+"""A developer's machine: embedded servers, demo accounts, readable logs. Never for production."""
+
+from config.settings.base import *  # noqa: F403
+from config.settings.base import SOCKET_ADDRESS, WEB_ADDRESS, env
+
+DEBUG = env.bool("DEBUG", False)
+# Known to everyone who reads this line, and so refused by the production settings.
+SECRET_KEY = env.str("SECRET_KEY", "development-only-not-a-secret-" + "0" * 32)
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+DEMO_PASSWORD: str | None = env.str("DEMO_PASSWORD", "glasshouse")
+TELEMETRY_LOG_FORMAT = env.str("LOG_FORMAT", "console")
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", ["127.0.0.1", "::1"])
+# Two ports and no proxy: the page tells the browser where the sockets are.
+BROWSER_SOCKET_PORT = env.int("BROWSER_SOCKET_PORT", int(SOCKET_ADDRESS.rpartition(":")[2]))
+SOCKET_ALLOWED_ORIGINS = env.list(
+    "SOCKET_ALLOWED_ORIGINS",
+    [f"http://{host}:{WEB_ADDRESS.rpartition(':')[2]}" for host in ("127.0.0.1", "localhost")],
+)
+# Static files straight from the sources: nothing to collect, and a change shows at once.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True

@@ -1,0 +1,72 @@
+"""The personal socket: /ws/notifications/."""
+
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+from notifications import actions, queries
+from notifications.sockets import FrameError, Handler, JsonSocket
+
+_LARGEST_ID = 2**63 - 1
+
+
+class NotificationConsumer(JsonSocket):
+    """Tells a person's open page of notifications, and takes marks as read from it.
+
+    To the client: `state` (unread, read ids), `notification` (with the unread count), `error`.
+    From the client: `mark_read` (id), `mark_all_read`.
+    """
+
+    _group: str | None = None
+
+    def handlers(self) -> dict[str, Handler]:
+        return {"mark_read": self._mark_read, "mark_all_read": self._mark_all_read}
+
+    async def connect(self) -> None:
+        """Join the person's group, and tell how much is unread."""
+        if not await self.accept_user():
+            return
+        self._group = actions.group_of(self.scope["user"].pk)
+        # First the group, then the count: what comes in between is pushed.
+        await self.channel_layer.group_add(self._group, self.channel_name)
+        await self._send_state()
+
+    async def disconnect(self, code: int) -> None:
+        """Leave the group."""
+        if self._group:
+            await self.channel_layer.group_discard(self._group, self.channel_name)
+
+    async def notification_created(self, event: dict[str, Any]) -> None:
+        """From the channel layer: something new."""
+        unread = await self._unread()
+        await self.send_json({"type": "notification", "notification": event["notification"], "unread": unread})
+
+    async def notification_read(self, event: dict[str, Any]) -> None:
+        """From the channel layer: something was read, here or on another page."""
+        await self._send_state(read=event["ids"])
+
+    async def _send_state(self, **fields: Any) -> None:
+        await self.send_json({"type": "state", "unread": await self._unread(), **fields})
+
+    async def _unread(self) -> int:
+        unread: int = await database_sync_to_async(queries.unread_count)(self.scope["user"])
+        return unread
+
+    async def _mark_read(self, frame: dict[str, Any]) -> None:
+        notification_id = frame.get("id")
+        if type(notification_id) is not int or not 0 < notification_id <= _LARGEST_ID:
+            raise FrameError("Bad id", "`id` is the number of a notification.")
+        if not await database_sync_to_async(self._mark)(notification_id):
+            raise FrameError("Not found", "You have no such notification.")
+
+    async def _mark_all_read(self, frame: dict[str, Any]) -> None:
+        user = self.scope["user"]
+        await database_sync_to_async(actions.mark_all_read)(user, actor=user)
+
+    def _mark(self, notification_id: int) -> bool:
+        user = self.scope["user"]
+        notification = queries.notification_of(user, notification_id)
+        if notification is None:
+            return False
+        actions.mark_read(notification, actor=user)
+        return True

@@ -1,0 +1,8 @@
+"""What beat sends, and when. Settings import this, so it imports nothing heavy."""
+
+from typing import Any
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    # It expires, so that a worker that was away doesn't find a pile of them.
+    "tasks.publish_waiting": {"task": "tasks.publish_waiting", "schedule": 15.0, "options": {"expires": 15}},
+}

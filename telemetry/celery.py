@@ -1,0 +1,246 @@
+"""Celery by its signals: publish, queue wait, run, retry and end, in the trace of the request that caused them."""
+
+import time
+from contextvars import Token
+from dataclasses import dataclass
+from typing import Any
+
+from celery import signals
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+
+from telemetry import logs, tracing, work
+from telemetry.context import SYSTEM, Context, activate, current, from_carrier, new_request_id, to_carrier
+from telemetry.logs import get_logger
+from telemetry.metrics import TASK_BUCKETS, counter, gauge, histogram
+from telemetry.pipeline import REQUEST_ID
+
+log = get_logger("celery")
+CONTEXT_HEADER = "glasshouse_context"
+TRACEPARENT_HEADER = "traceparent"
+# A child span is for what follows at once; what waits longer gets a trace of its own, linked.
+_LONGEST_CHILD_DELAY_SECONDS = 60
+
+SENT = counter("celery_task_sent_total", "Tasks published.", ["task", "queue"])
+STARTED = counter("celery_task_started_total", "Task attempts begun.", ["task"])
+SUCCEEDED = counter("celery_task_succeeded_total", "Tasks that ended well.", ["task"])
+FAILED = counter("celery_task_failed_total", "Tasks that failed for good.", ["task", "exception"])
+RETRIED = counter("celery_task_retried_total", "Task attempts that will be repeated.", ["task", "exception"])
+ACTIVE = gauge("celery_tasks_active", "Tasks now running.", ["task"])
+RUNTIME = histogram("celery_task_runtime_seconds", "How long attempts ran.", ["task"], buckets=TASK_BUCKETS)
+WAIT = histogram(
+    "celery_task_queue_wait_seconds",
+    "From publish, or its ETA, to the start.",
+    ["task", "queue"],
+    buckets=TASK_BUCKETS,
+)
+
+
+@dataclass
+class _Run:
+    span: Span
+    token: "Token[otel_context.Context]"
+    outer: Context
+    begun: float
+    tally: work.Tally
+
+
+_runs: dict[str, _Run] = {}
+_publishing: dict[str, Span] = {}
+
+
+def connect() -> None:
+    """Connect the hooks; once, where the Celery application is made."""
+    for signal, receiver in (
+        (signals.setup_logging, _set_up_logging),
+        (signals.before_task_publish, _before_publish),
+        (signals.after_task_publish, _after_publish),
+        (signals.task_prerun, _before_run),
+        (signals.task_postrun, _after_run),
+        (signals.task_retry, _on_retry),
+        (signals.task_failure, _on_failure),
+        (signals.worker_process_shutdown, _flush),
+        (signals.worker_shutdown, _flush),
+    ):
+        signal.connect(receiver, weak=False, dispatch_uid=f"telemetry.{receiver.__name__}")
+
+
+def carried_headers() -> dict[str, Any]:
+    """Return the headers that let a task published later still belong to the present context."""
+    return {
+        CONTEXT_HEADER: to_carrier(current()),
+        TRACEPARENT_HEADER: tracing.current_traceparent(),
+    }
+
+
+def _set_up_logging(**kwargs: Any) -> None:
+    logs.configure()  # and Celery leaves logging alone
+
+
+def _before_publish(
+    sender: str = "", headers: dict[str, Any] | None = None, routing_key: str = "", **kwargs: Any
+) -> None:
+    if headers is None:
+        return
+    carrier = headers.get(CONTEXT_HEADER) or to_carrier(current())
+    carrier.setdefault("request_id", new_request_id())
+    span = tracing.tracer().start_span(
+        f"send {routing_key}",
+        context=_remote(headers.get(TRACEPARENT_HEADER)),
+        kind=SpanKind.PRODUCER,
+        attributes={
+            REQUEST_ID: carrier["request_id"],
+            "messaging.system": "celery",
+            "messaging.operation.name": "send",
+            "messaging.destination.name": routing_key,
+            "messaging.message.id": headers.get("id", ""),
+            "celery.task": sender,
+        },
+    )
+    headers[TRACEPARENT_HEADER] = tracing.traceparent(span.get_span_context())
+    headers[CONTEXT_HEADER] = {**carrier, "sent_at": repr(time.time())}
+    _publishing[headers.get("id", "")] = span
+    SENT.labels(sender, routing_key).inc()
+
+
+def _after_publish(headers: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    span = _publishing.pop((headers or {}).get("id", ""), None)
+    if span is not None:
+        span.end()
+
+
+def publish_failed(task_id: str, error: BaseException) -> None:
+    """End the span of a publish that raised; Celery has no signal for it."""
+    span = _publishing.pop(task_id, None)
+    if span is not None:
+        span.record_exception(error)
+        span.set_status(StatusCode.ERROR, type(error).__name__)
+        span.end()
+
+
+def _before_run(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
+    request = task.request
+    headers = request.headers or {}
+    carrier = getattr(request, CONTEXT_HEADER, None) or headers.get(CONTEXT_HEADER) or {}
+    parent = tracing.parse_traceparent(
+        getattr(request, TRACEPARENT_HEADER, None) or headers.get(TRACEPARENT_HEADER) or ""
+    )
+    queue = (request.delivery_info or {}).get("routing_key") or ""
+    now = time.time()
+    wait = _queue_wait(carrier, request.eta, now)
+    is_own_root = request.retries > 0 or (wait or 0) > _LONGEST_CHILD_DELAY_SECONDS or "cause" not in carrier
+    outer = current()
+    context = from_carrier(carrier, origin="task", operation=task.name, task_id=task_id)
+    attributes: dict[str, Any] = {
+        REQUEST_ID: context.request_id,
+        "messaging.system": "celery",
+        "messaging.operation.name": "process",
+        "messaging.destination.name": queue,
+        "messaging.message.id": task_id,
+        "celery.task": task.name,
+        "celery.retries": request.retries,
+        "user.id": context.actor.id,
+    }
+    if wait is not None:
+        attributes["messaging.queue_wait_seconds"] = round(wait, 6)
+        WAIT.labels(task.name, queue).observe(wait)
+    empty = otel_context.Context()
+    span = tracing.tracer().start_span(
+        f"process {task.name}",
+        context=empty
+        if is_own_root or not parent
+        else trace.set_span_in_context(trace.NonRecordingSpan(parent), empty),
+        kind=SpanKind.CONSUMER,
+        links=[Link(parent)] if parent and is_own_root else [],
+        attributes=attributes,
+    )
+    token = otel_context.attach(trace.set_span_in_context(span, empty))
+    span_context = span.get_span_context()
+    activate(
+        Context(
+            request_id=context.request_id,
+            origin="task",
+            operation=task.name,
+            actor_source=context.actor if carrier else SYSTEM,
+            trace_id=f"{span_context.trace_id:032x}",
+            span_id=f"{span_context.span_id:016x}",
+            client_address=context.client_address,
+            token_id=context.token_id,
+            task_id=task_id,
+            parent_task_id=context.parent_task_id,
+            reason=context.reason,
+            extra=context.extra,
+        )
+    )
+    _runs[task_id] = _Run(span, token, outer, time.perf_counter(), work.begin())
+    STARTED.labels(task.name).inc()
+    ACTIVE.labels(task.name).inc()
+
+
+def _after_run(task_id: str = "", task: Any = None, state: str = "", **kwargs: Any) -> None:
+    run = _runs.pop(task_id, None)
+    if run is None:
+        return
+    elapsed = time.perf_counter() - run.begun
+    ACTIVE.labels(task.name).dec()
+    RUNTIME.labels(task.name).observe(elapsed)
+    if state == "SUCCESS":
+        SUCCEEDED.labels(task.name).inc()
+    run.span.set_attributes({"celery.state": state or "", "db.statements": run.tally.statements})
+    run.span.end()
+    log.info(
+        "task.run",
+        task=task.name,
+        state=state,
+        retries=task.request.retries,
+        duration_ms=round(elapsed * 1_000, 1),
+        statements=run.tally.statements,
+        statements_ms=round(run.tally.statement_seconds * 1_000, 1),
+    )
+    otel_context.detach(run.token)
+    activate(run.outer)
+
+
+def _on_retry(request: Any = None, reason: Any = None, **kwargs: Any) -> None:
+    exception = type(getattr(reason, "exc", reason)).__name__
+    RETRIED.labels(request.task, exception).inc()
+    span = trace.get_current_span()
+    span.add_event("retry", {"reason": str(reason)[:500]})
+    log.warning("task.retry", task=request.task, retries=request.retries, reason=str(reason)[:500])
+
+
+def _on_failure(sender: Any = None, exception: BaseException | None = None, **kwargs: Any) -> None:
+    name = type(exception).__name__
+    FAILED.labels(sender.name, name).inc()
+    span = trace.get_current_span()
+    if exception is not None:
+        span.record_exception(exception)
+    span.set_status(StatusCode.ERROR, name)
+    span.set_attribute("error.type", name)
+    log.error("task.failed", task=sender.name, error_type=name, error=str(exception)[:500])
+
+
+def _flush(**kwargs: Any) -> None:
+    tracing.pipeline().force_flush(2_000)
+
+
+def _queue_wait(carrier: dict[str, Any], eta: str | None, now: float) -> float | None:
+    """Seconds from publish to start; what was asked for by an ETA isn't waiting."""
+    try:
+        sent = float(carrier["sent_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if eta:
+        from datetime import datetime
+
+        sent = max(sent, datetime.fromisoformat(eta).timestamp())
+    return max(0.0, now - sent)
+
+
+def _remote(traceparent: str | None) -> otel_context.Context | None:
+    """The context to publish in: one carried from earlier, or None for the running one."""
+    remote = tracing.parse_traceparent(traceparent or "")
+    if remote is None:
+        return None
+    return trace.set_span_in_context(trace.NonRecordingSpan(remote), otel_context.Context())

@@ -1,0 +1,401 @@
+"""The embedded servers in LOCAL_DIRs of their own, through all that happens to a developer's machine."""
+
+import multiprocessing
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import tempfile
+import traceback
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis as redis_py
+
+from config.embedded import addresses, folders, postgres, redis
+from config.embedded.errors import EmbeddedServerError
+from config.embedded.leftovers import servers_in
+from config.processes import Process, stop_all
+
+_connect = postgres.connect
+is_root = os.geteuid() == 0
+needs_root = pytest.mark.skipif(not is_root, reason="only root can become another user")
+on_linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a child dies with its parent on Linux alone")
+
+
+@pytest.fixture
+def local_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="glasshouse-embedded-"))
+    yield folder
+    shutil.rmtree(addresses.socket_directory(folder), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def stopping() -> Iterator[list[Process]]:
+    """Stop what a test puts in here."""
+    started: list[Process] = []
+    yield started
+    stop_all(started)
+
+
+def _start(local_dir: Path, stopping: list[Process], *, is_durable: bool = False) -> Process:
+    process = postgres.start(local_dir, is_durable=is_durable)
+    stopping.append(process)
+    return process
+
+
+def _as_role(local_dir: Path, role: str) -> psycopg.Connection:
+    return psycopg.connect(addresses.database_url(local_dir, role), autocommit=True)
+
+
+def _redis(local_dir: Path) -> redis_py.Redis:
+    return redis_py.Redis.from_url(addresses.redis_url(local_dir))
+
+
+class StopError(Exception):
+    """Stands for Ctrl-C in the middle of a start."""
+
+
+def _kill_all_in(directory: Path) -> None:
+    for process in servers_in(directory, ["postgres", "redis-server", "valkey-server"]):
+        process.kill()
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+def test_the_application_may_do_less_than_the_owner(local_dir: Path, stopping: list[Process]) -> None:
+    _start(local_dir, stopping)
+    with _as_role(local_dir, addresses.OWNER_ROLE) as owner, _as_role(local_dir, addresses.APPLICATION_ROLE) as app:
+        owner.execute("CREATE TABLE public.thing (id int)")
+        for forbidden in (
+            "CREATE TABLE public.other (id int)",
+            "CREATE TEMP TABLE other (id int)",
+            "CREATE SCHEMA other",
+            "CREATE DATABASE other",
+            "CREATE ROLE other",
+            "SELECT FROM public.thing",
+            "SET ROLE glasshouse_owner",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                app.execute(forbidden)
+        for forbidden in ("CREATE DATABASE other", "CREATE ROLE other", "SET ROLE postgres"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute(forbidden)
+        assert app.execute("SELECT current_database()").fetchone() == ("glasshouse",)
+
+
+def test_it_listens_on_a_socket_in_a_private_folder_alone(local_dir: Path, stopping: list[Process]) -> None:
+    process = _start(local_dir, stopping)
+    assert stat.S_IMODE(addresses.socket_directory(local_dir).stat().st_mode) == 0o700
+    assert stat.S_IMODE(postgres.data_directory(local_dir).stat().st_mode) == 0o700
+    server = psutil.Process(process.pid)
+    assert [c for c in server.net_connections("inet") if c.status == psutil.CONN_LISTEN] == []
+    assert server.uids().effective != 0
+    assert os.getsid(process.pid) == process.pid
+
+
+def test_two_checkouts_run_side_by_side(local_dir: Path, stopping: list[Process]) -> None:
+    other = local_dir / "another"
+    for folder in (local_dir, other):
+        _start(folder, stopping)
+        server = redis.start(folder)
+        stopping.append(server)
+        with postgres.connect(folder) as connection:
+            connection.execute(f"CREATE TABLE of_{folder.name.replace('-', '_')} ()")
+        _redis(folder).set("folder", folder.name)
+    with postgres.connect(other) as connection:
+        tables = connection.execute("SELECT relname FROM pg_class WHERE relname LIKE 'of\\_%'").fetchall()
+    assert tables == [("of_another",)]
+    assert (_redis(local_dir).get("folder"), _redis(other).get("folder")) == (local_dir.name.encode(), b"another")
+
+
+def test_data_survive_a_kill_and_a_pid_that_belongs_to_another_process(
+    local_dir: Path, stopping: list[Process]
+) -> None:
+    _start(local_dir, stopping, is_durable=True)
+    with postgres.connect(local_dir) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    data, sockets = postgres.data_directory(local_dir), addresses.socket_directory(local_dir)
+    _kill_all_in(data)
+    stop_all(stopping)
+    assert (sockets / ".s.PGSQL.5432").exists()
+    for lock in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
+        _first_line, *rest = lock.read_text().splitlines()
+        lock.write_text("\n".join([str(os.getpid()), *rest, ""]))
+
+    _start(local_dir, stopping)
+
+    with postgres.connect(local_dir) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+@pytest.mark.parametrize("content", ["", "garbage\n", "999999999\n"])
+def test_a_broken_pid_file_is_no_obstacle(local_dir: Path, stopping: list[Process], content: str) -> None:
+    stop_all([_start(local_dir, stopping)])
+    (postgres.data_directory(local_dir) / "postmaster.pid").write_text(content)
+    assert _start(local_dir, stopping).is_running
+
+
+def test_a_server_that_an_earlier_run_left_is_stopped_first(local_dir: Path, stopping: list[Process]) -> None:
+    left_postgres = _start(local_dir, stopping)
+    left_redis = redis.start(local_dir)
+    stopping.append(left_redis)
+    with postgres.connect(local_dir) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        _start(local_dir, stopping)
+    stopping.append(redis.start(local_dir))
+    assert not left_postgres.is_running
+    assert not left_redis.is_running
+    with postgres.connect(local_dir) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def _connect_to_postgres_alone(local_dir: Path, database: str = addresses.DATABASE) -> psycopg.Connection:
+    if database != "postgres":
+        raise StopError
+    return _connect(local_dir, database)
+
+
+def test_an_interrupted_start_leaves_nothing_in_the_way(
+    local_dir: Path, stopping: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        postgres.launch(local_dir, pause=interrupt)
+    assert not postgres.data_directory(local_dir).exists()
+    assert (local_dir / "postgres.unfinished").exists()
+
+    with monkeypatch.context() as patched:  # between the roles and the database
+        patched.setattr(addresses, "DATABASE", "template1")
+        patched.setattr(postgres, "connect", _connect_to_postgres_alone)
+        with pytest.raises(StopError):
+            postgres.start(local_dir)
+    assert servers_in(postgres.data_directory(local_dir), ["postgres"]) == []
+
+    _start(local_dir, stopping)
+    with _as_role(local_dir, addresses.APPLICATION_ROLE) as app:
+        assert app.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_data_of_another_major_version_are_refused_in_one_line(local_dir: Path) -> None:
+    data = postgres.data_directory(local_dir)
+    data.mkdir()
+    (data / "PG_VERSION").write_text("16\n")
+    with pytest.raises(EmbeddedServerError, match=r"^.*/postgres holds data of PostgreSQL 16, and this is .* 18\. "):
+        postgres.launch(local_dir)
+
+
+def test_what_the_server_says_as_it_fails_is_told_in_one_line(local_dir: Path, stopping: list[Process]) -> None:
+    stop_all([_start(local_dir, stopping)])
+    (postgres.data_directory(local_dir) / "global" / "pg_control").unlink()
+    with pytest.raises(EmbeddedServerError, match=r"^PostgreSQL ended with exit code 2: .*pg_control") as caught:
+        postgres.start(local_dir)
+    assert "\n" not in str(caught.value)
+
+
+def test_long_and_strange_paths_work(local_dir: Path, stopping: list[Process]) -> None:
+    folder = local_dir / "a folder, with \"quotes' and ümlauts"
+    deep = local_dir / ("long" * 30)
+    for each in (folder, deep):
+        _start(each, stopping)
+        stopping.append(redis.start(each))
+        with _as_role(each, addresses.APPLICATION_ROLE) as app:
+            assert app.execute("SELECT 1").fetchone() == (1,)
+        assert _redis(each).ping()
+        assert not addresses.socket_directory(each).is_relative_to(local_dir)
+        stop_all(stopping)
+        shutil.rmtree(addresses.socket_directory(each))
+
+
+def test_the_users_own_variables_change_nothing(
+    local_dir: Path, stopping: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "PGPORT": "1",
+        "PGDATA": "/nowhere",
+        "PGUSER": "nobody",
+        "LC_ALL": "xx_XX",
+        "TZ": "Mars",
+    }.items():
+        monkeypatch.setenv(name, value)
+    _start(local_dir, stopping)
+    with _as_role(local_dir, addresses.APPLICATION_ROLE) as app:
+        assert app.execute("SELECT current_setting('timezone'), pg_encoding_to_char(encoding) FROM pg_database "
+                           "WHERE datname = current_database()").fetchone() == ("UTC", "UTF8")  # fmt: skip
+
+
+# --- Redis -----------------------------------------------------------------------------------------------------------
+
+
+def test_redis_keeps_its_data_through_a_kill_and_a_stale_socket(local_dir: Path, stopping: list[Process]) -> None:
+    process = redis.start(local_dir)
+    stopping.append(process)
+    client = _redis(local_dir)
+    client.set("answer", 42)
+    assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    assert client.config_get("port") == {"port": "0"}
+    assert client.execute_command("WAITAOF", 1, 0, 5000)[0] == 1
+    client.close()
+    _kill_all_in(redis.data_directory(local_dir))
+    stop_all([process])
+    assert addresses.redis_socket(local_dir).is_socket()
+
+    stopping.append(redis.start(local_dir))
+
+    assert _redis(local_dir).get("answer") == b"42"
+
+
+def test_redis_that_can_not_read_its_data_says_so_in_one_line(local_dir: Path, stopping: list[Process]) -> None:
+    stop_all([redis.start(local_dir)])
+    manifest = redis.data_directory(local_dir) / "appendonlydir" / "appendonly.aof.manifest"
+    manifest.write_text("nonsense\n")
+    with pytest.raises(EmbeddedServerError, match=r"^Redis ended with exit code 1: .+") as caught:
+        redis.start(local_dir)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_server_on_the_path_comes_before_the_wheels(
+    local_dir: Path, stopping: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = local_dir / "redis-server"
+    binary.write_text(f'#!/bin/sh\ntouch {local_dir}/redis/called\nexec "{redis._binary()}" "$@"\n')
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{local_dir}{os.pathsep}{os.environ['PATH']}")
+    stopping.append(redis.start(local_dir))
+    assert (local_dir / "redis" / "called").exists()
+
+
+# --- folders and users -----------------------------------------------------------------------------------------------
+
+
+def test_a_file_in_place_of_the_folder_is_told_in_one_line(local_dir: Path) -> None:
+    (local_dir / "file").touch()
+    for server in (postgres, redis):
+        with pytest.raises(EmbeddedServerError, match=r"file: .* Set LOCAL_DIR to a folder that you may write to"):
+            server.start(local_dir / "file")
+
+
+def test_a_full_disk_is_told_in_one_line(local_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 0))
+    with pytest.raises(
+        EmbeddedServerError, match=r"^Too little space on the disk of /.*\. Free 300 MB, or set LOCAL_DIR"
+    ):
+        postgres.start(local_dir)
+
+
+def test_a_socket_folder_of_somebody_else_is_refused(local_dir: Path) -> None:
+    sockets = addresses.socket_directory(local_dir)
+    sockets.symlink_to(tempfile.gettempdir())
+    with pytest.raises(EmbeddedServerError, match=r"isn't a folder\. Remove it"):
+        postgres.start(local_dir)
+
+
+def _as_ordinary_user(action: Callable[[Path], None], local_dir: Path) -> None:
+    """Run `action` in a child process that has given up root for good; what it raises fails the test."""
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+
+    def run() -> None:
+        try:
+            entry = pwd.getpwnam("nobody")
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
+            action(local_dir)
+            sending.send("")
+        except BaseException:
+            sending.send(traceback.format_exc())
+
+    child = multiprocessing.get_context("fork").Process(target=run)
+    child.start()
+    told = receiving.recv() if receiving.poll(60) else "nothing came back within a minute"
+    child.join(10)
+    assert told == ""
+
+
+def _run_both_twice(local_dir: Path) -> None:
+    for _ in range(2):
+        started = [postgres.start(local_dir), redis.start(local_dir)]
+        try:
+            with _as_role(local_dir, addresses.APPLICATION_ROLE) as app:
+                assert app.execute("SELECT 1").fetchone() == (1,)
+            assert {psutil.Process(process.pid).uids().real for process in started} == {os.getuid()}
+        finally:
+            stop_all(started)
+    assert {process.exit_code for process in started} == {0}
+
+
+@needs_root
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_an_ordinary_user_runs_both(local_dir: Path) -> None:
+    folders.open_the_way(postgres._binaries() / "postgres", folders.server_account(local_dir / "none"))
+    shutil.chown(local_dir, "nobody")
+    _as_ordinary_user(_run_both_twice, local_dir)
+    assert (local_dir / "postgres").owner() == "nobody"
+    _run_both_as_root(local_dir)
+    _as_ordinary_user(_run_both_twice, local_dir)
+
+
+def _run_both_as_root(local_dir: Path) -> None:
+    """As `sudo make run` does on a user's data: the servers run as that user."""
+    started = [postgres.start(local_dir), redis.start(local_dir)]
+    try:
+        assert {psutil.Process(process.pid).username() for process in started} == {"nobody"}
+    finally:
+        stop_all(started)
+
+
+def _fail_on_foreign_data(local_dir: Path) -> None:
+    with pytest.raises(EmbeddedServerError, match=r"/sockets belongs to pgserver\. Call this as that user, or set"):
+        postgres.start(local_dir)
+
+
+def _fail_on_a_foreign_folder(local_dir: Path) -> None:
+    with pytest.raises(
+        EmbeddedServerError, match=r": Permission denied\. Set LOCAL_DIR to a folder that you may write"
+    ):
+        postgres.start(local_dir)
+
+
+@needs_root
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_an_ordinary_user_is_told_of_roots_folders_in_one_line(local_dir: Path, stopping: list[Process]) -> None:
+    _as_ordinary_user(_fail_on_a_foreign_folder, local_dir)
+    stop_all([_start(local_dir, stopping)])
+    shutil.chown(local_dir, "nobody")
+    _as_ordinary_user(_fail_on_foreign_data, local_dir)
+
+
+@on_linux
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_the_servers_die_with_the_process_that_started_them(local_dir: Path, wait_until: Callable) -> None:
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+
+    def run() -> None:
+        pids = [postgres.start(local_dir).pid, redis.start(local_dir).pid]
+        sending.send(pids)
+        signal.pause()
+
+    child = multiprocessing.get_context("fork").Process(target=run)
+    child.start()
+    pids = receiving.recv()
+    assert all(map(psutil.pid_exists, pids))
+    child.kill()
+    child.join()
+
+    def are_gone() -> bool:
+        return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+
+    wait_until(are_gone)
+    with socket.socket(socket.AF_UNIX) as probe, pytest.raises(OSError):  # noqa: PT011
+        probe.connect(str(addresses.redis_socket(local_dir)))

@@ -1,0 +1,88 @@
+"""Production starts with good settings alone, and says what is wrong with others."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+GOOD = {
+    "SECRET_KEY": secrets.token_urlsafe(50),
+    "ALLOWED_HOSTS": "glass.example,www.glass.example",
+    "DATABASE_URL": "postgres://glasshouse:pa55word@127.0.0.1:1/glasshouse",
+    "REDIS_URL": "redis://127.0.0.1:1",
+}
+
+
+def run(*arguments: str, tmp_path: Path, **changes: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in production, with nothing of this environment but where programs are."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LOCAL_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "config.settings.production",
+        "PYTHONPATH": os.pathsep.join([str(PROJECT / "platform"), str(PROJECT)]),
+        **GOOD,
+        **changes,
+    }
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={name: value for name, value in environment.items() if value},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_djangos_deployment_checks_find_nothing(tmp_path: Path) -> None:
+    done = run("platform/manage.py", "check", "--deploy", "--fail-level", "INFO", tmp_path=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "System check identified no issues (0 silenced).\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is missing or weak. Set it to at least 50 random characters"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY is missing or weak."),
+        ({"SECRET_KEY": "ab" * 40}, "SECRET_KEY is missing or weak."),
+        ({"SECRET_KEY": "development-only-not-a-secret-" + secrets.token_hex(30)}, "SECRET_KEY is missing or weak."),
+        ({"SECRET_KEY": "django-insecure-" + secrets.token_hex(30)}, "SECRET_KEY is missing or weak."),
+        ({"DEBUG": "1"}, "DEBUG is on. Unset it"),
+        ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS is empty or holds a wildcard."),
+        ({"ALLOWED_HOSTS": "glass.example,*"}, "ALLOWED_HOSTS is empty or holds a wildcard."),
+        ({"ALLOWED_HOSTS": "*.glass.example"}, "ALLOWED_HOSTS is empty or holds a wildcard."),
+        ({"DATABASE_URL": ""}, "DATABASE_URL is not set."),
+        ({"REDIS_URL": ""}, "REDIS_URL is not set."),
+    ],
+)
+def test_production_refuses_what_is_unsafe(changes: dict[str, str], message: str, tmp_path: Path) -> None:
+    done = run("-c", "import config.settings.production", tmp_path=tmp_path, **changes)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"django.core.exceptions.ImproperlyConfigured: {message}")
+    assert GOOD["SECRET_KEY"] not in done.stderr
+
+
+def test_a_command_refuses_in_one_line(tmp_path: Path) -> None:
+    done = run("platform/manage.py", "check", tmp_path=tmp_path, SECRET_KEY="short")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "SECRET_KEY is missing or weak." in done.stderr
+
+
+def test_hosts_may_be_listed_with_spaces(tmp_path: Path) -> None:
+    code = "from config.settings import production; print(production.ALLOWED_HOSTS)"
+    done = run("-c", code, tmp_path=tmp_path, ALLOWED_HOSTS="a.example, b.example,")
+    assert done.stdout == "['a.example', 'b.example']\n"
+
+
+def test_production_has_no_demo_accounts_and_secure_cookies(tmp_path: Path) -> None:
+    code = (
+        "from config.settings import production as p; "
+        "print(p.DEMO_PASSWORD, p.DEBUG, p.SESSION_COOKIE_SECURE, p.CSRF_COOKIE_SECURE, p.SECURE_SSL_REDIRECT)"
+    )
+    done = run("-c", code, tmp_path=tmp_path, DEMO_PASSWORD="known")
+    assert done.stdout == "None False True True True\n", done.stderr

@@ -1,0 +1,133 @@
+"""The personal socket."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from channels.db import database_sync_to_async
+
+from accounts.models import User
+from audit.models import Event
+from notifications import actions
+from notifications.models import Notification
+from notifications.sockets import BURST_FRAMES, LONGEST_FRAME
+from tests.notifications.client import SocketClient
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Connect = Callable[..., Awaitable[SocketClient]]
+
+
+@database_sync_to_async
+def notify(user: User, title: str = "A comment") -> Notification:
+    return actions.create_notification(user, kind="comment", title=title, url="/blog/a-post/")
+
+
+async def test_a_stranger_is_refused(connect: Connect) -> None:
+    socket = await connect(None)
+    closed = await socket.receive_event()
+    assert (closed["type"], closed["code"]) == ("websocket.close", 4401)
+
+
+async def test_it_tells_the_unread_count_at_first(connect: Connect, author: User) -> None:
+    await notify(author)
+    socket = await connect(author)
+    assert await socket.receive() == {"type": "state", "unread": 1}
+
+
+async def test_a_notification_arrives_with_the_count(connect: Connect, author: User, reader: User) -> None:
+    socket = await connect(author)
+    other = await connect(reader)
+    assert (await socket.receive())["unread"] == 0
+    await other.receive()
+    notification = await notify(author, "<b>Hello</b>")
+    message = await socket.receive()
+    assert message == {"type": "notification", "notification": notification.as_message(), "unread": 1}
+    assert message["notification"]["title"] == "<b>Hello</b>"
+    assert await other.receive_nothing()
+
+
+async def test_marking_read_is_told_to_every_tab(connect: Connect, author: User) -> None:
+    first, second = await notify(author), await notify(author)
+    here, there = await connect(author), await connect(author)
+    for socket in (here, there):
+        assert (await socket.receive())["unread"] == 2
+    await here.send({"type": "mark_read", "id": first.pk})
+    for socket in (here, there):
+        assert await socket.receive() == {"type": "state", "unread": 1, "read": [first.pk]}
+    await there.send({"type": "mark_all_read"})
+    for socket in (here, there):
+        assert await socket.receive() == {"type": "state", "unread": 0, "read": [second.pk]}
+
+
+async def test_someone_elses_notification_is_not_found_and_the_denial_recorded(
+    connect: Connect, author: User, reader: User
+) -> None:
+    notification = await notify(author)
+    socket = await connect(reader)
+    await socket.receive()
+    await socket.send({"type": "mark_read", "id": notification.pk})
+    error = await socket.receive()
+    assert (error["type"], error["title"]) == ("error", "Not found")
+    await database_sync_to_async(notification.refresh_from_db)()
+    assert notification.read_at is None
+    denial = await Event.objects.aget(outcome="denied")
+    assert denial.action == "notifications.notification.read"
+    assert (denial.actor_label, denial.request_id) == ("reader", error["request_id"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "",
+        "[]",
+        "null",
+        "[" * 10_000,
+        '{"type": "nonsense"}',
+        '{"type": ["mark_read"]}',
+        '{"type": "mark_read"}',
+        '{"type": "mark_read", "id": "1"}',
+        '{"type": "mark_read", "id": true}',
+        '{"type": "mark_read", "id": 1e400}',
+        json.dumps({"type": "mark_read", "id": 2**63}),
+    ],
+)
+async def test_a_bad_frame_gets_an_error_and_the_socket_stays(connect: Connect, author: User, text: str) -> None:
+    socket = await connect(author)
+    await socket.receive()
+    await socket.send_frame(text=text)
+    error = await socket.receive()
+    assert error["type"] == "error"
+    assert error["title"]
+    assert error["detail"]
+    assert len(error["request_id"]) == 32
+    await socket.send({"type": "mark_all_read"})
+    assert await socket.receive_nothing()  # nothing was unread, so nothing changed
+
+
+async def test_bytes_are_refused(connect: Connect, author: User) -> None:
+    socket = await connect(author)
+    await socket.receive()
+    await socket.send_frame(bytes=b"\xff\x00")
+    assert (await socket.receive())["title"] == "Not text"
+
+
+async def test_a_huge_frame_closes_the_socket(connect: Connect, author: User) -> None:
+    socket = await connect(author)
+    await socket.receive()
+    await socket.send_frame(text="x" * (LONGEST_FRAME + 1))
+    assert (await socket.receive_event())["code"] == 1009
+
+
+async def test_a_flood_is_cut_off(connect: Connect, author: User) -> None:
+    socket = await connect(author)
+    await socket.receive()
+    for _ in range(BURST_FRAMES * 3):
+        await socket.send_frame(text="{}")
+    titles = []
+    while (output := await socket.receive_event())["type"] == "websocket.send":
+        titles.append(json.loads(output["text"])["title"])
+    assert titles[-1] == "Too many frames"
+    assert output["code"] == 1008
+    assert len(titles) < BURST_FRAMES * 2
