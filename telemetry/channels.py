@@ -115,17 +115,17 @@ class HandshakeMiddleware:
             attributes={REQUEST_ID: request_id, "url.path": scope["path"][:500], "client.address": peer},
         )
         span_context = span.get_span_context()
+        connection = _Connection(scope, span, send)
         context = Context(
             request_id=request_id,
             origin="websocket",
             operation=f"WEBSOCKET {scope['path']}"[:200],
-            actor_source=lambda: _actor_of(scope),
+            actor_source=lambda: _actor_of(connection.scope),
             trace_id=f"{span_context.trace_id:032x}",
             span_id=f"{span_context.span_id:016x}",
             client_address=peer,
             user_agent=clean(headers.get("user-agent", "")[:200]),
         )
-        connection = _Connection(scope, span, send)
         scope["telemetry"] = connection
         work.begin()
         with use(context):
@@ -143,7 +143,8 @@ class _Connection:
     def __init__(self, scope: Scope, span: trace.Span, send: Send) -> None:
         self.span_context = span.get_span_context()
         self.close_code = 1006  # nobody said goodbye
-        self._scope = scope
+        self.scope = scope  # the consumer's own, once there is one: middleware copies scopes, and adds the user
+        self.route = ""  # the consumer's, once there is one; an unknown path is no label
         self._span = span
         self._send = send
         self._begun = time.perf_counter()
@@ -162,19 +163,11 @@ class _Connection:
             MESSAGES.labels("sent", self.route).inc()
         await self._send(message)
 
-    @property
-    def route(self) -> str:
-        """The matched route; empty before routing and for unknown paths."""
-        route = self._scope.get("path_remaining_route") or self._scope.get("telemetry_route", "")
-        return str(route)
-
     def _accept(self) -> None:
         self._is_accepted = True
         CONNECTIONS.labels(self.route).inc()
         self._span.update_name(f"WEBSOCKET {self.route}".rstrip())
         self._span.set_attribute("http.route", self.route)
-        if actor_id := _actor_of(self._scope).id:
-            self._span.set_attribute("user.id", actor_id)
         self._span.end()
 
     def close(self) -> None:
@@ -202,7 +195,8 @@ class TracedConsumer:
             await super().dispatch(message)  # type: ignore[misc]
             return
         kind = str(message.get("type", ""))
-        self.scope["telemetry_route"] = f"/{_route_of(self.scope)}"
+        connection.scope = self.scope
+        connection.route = f"/{_route_of(self.scope)}"
         if kind == "websocket.connect":
             await super().dispatch(message)  # type: ignore[misc]
         elif kind == "websocket.disconnect":

@@ -40,8 +40,8 @@ class SpanPipeline(SpanProcessor):
         atexit.register(self.shutdown)
 
     def on_start(self, span: Span, parent_context: OtelContext | None = None) -> None:
-        """Stamp the span with the id of the request it belongs to."""
-        if request_id := current().request_id:
+        """Stamp the span with the id of the request it belongs to, unless whoever began it knew better."""
+        if (request_id := current().request_id) and REQUEST_ID not in (span.attributes or {}):
             span.set_attribute(REQUEST_ID, request_id)
 
     def on_end(self, span: ReadableSpan) -> None:

@@ -198,7 +198,8 @@ def _digest(table: str) -> sql.Composed:
 
 def _change(table: str, digest: str | None) -> sql.Composed:
     """Return a query that gives the table's name and size where it doesn't hold what it held."""
-    query = "SELECT {name}, (SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree({name})) WHERE "
+    size = "coalesce((SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree({name})), pg_relation_size({name}))"
+    query = f"SELECT {{name}}, {size} WHERE "
     is_changed = sql.SQL("EXISTS (SELECT FROM {})").format(sql.Identifier(table))
     if digest:
         is_changed = sql.SQL("{} IS DISTINCT FROM {}").format(_digest(table), sql.Literal(digest))
@@ -221,7 +222,7 @@ def _restore(running: _Servers) -> None:
 def _restore_once(running: _Servers) -> None:
     execute = running.superuser.execute
     changed = execute(running.changes).fetchall()
-    # To delete a few rows is thirty times faster than to truncate; dead rows of a big table would slow all that follows.
+    # To delete a few rows is thirty times faster than to truncate; many dead rows would slow all that follows.
     for table, size in changed:
         statement = "DELETE FROM {}" if size < _BIG_TABLE_BYTES else "TRUNCATE {} CASCADE"
         execute(sql.SQL(statement).format(sql.Identifier(table)))
@@ -232,7 +233,8 @@ def _restore_once(running: _Servers) -> None:
         execute(sql.SQL(insert).format(name=sql.Identifier(table)))
     for table, _size in changed:
         if execute("SELECT FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id'", [table]).rowcount:
-            restart = "SELECT setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 1), max(id) IS NOT NULL) FROM suite.{}"
+            last = "coalesce(max(id), 1), max(id) IS NOT NULL"
+            restart = f"SELECT setval(pg_get_serial_sequence({{}}, 'id'), {last}) FROM suite.{{}}"
             execute(sql.SQL(restart).format(sql.Literal(table), sql.Identifier(table)))
 
 

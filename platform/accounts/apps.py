@@ -7,7 +7,6 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         import audit
-
         from accounts import roles
 
         # Which permissions a role has is as much worth knowing as who has the role.

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import audit
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+import audit
 from accounts import queries
 from accounts.actions import note_token_use
 from accounts.models import TOKEN_MARK, ApiToken, User

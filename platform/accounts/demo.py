@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import audit
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
 
+import audit
 from accounts.errors import DemoForbiddenError
 from accounts.models import User
 

@@ -30,7 +30,7 @@ def seconds_to_wait(username: str, address: str) -> int:
         if remaining := _remaining(wait_key):
             return _refused(remaining)
         cache.add(attempts_key, 0, timeout=WINDOW_SECONDS)
-        attempts = cache.incr(attempts_key)
+        attempts: int | None = cache.incr(attempts_key)
         if attempts is None:  # the cache is down, and told to keep that to itself
             log.warning("accounts.login_throttle_unavailable")
             return 0
@@ -56,7 +56,7 @@ def forget_attempts(username: str, address: str) -> None:
 
 def wait_after(attempts: int) -> int:
     """Return how long the next attempt waits, in seconds."""
-    return min(FIRST_WAIT_SECONDS * 2 ** min(attempts - FREE_ATTEMPTS, 10), LONGEST_WAIT_SECONDS)
+    return min(FIRST_WAIT_SECONDS << min(attempts - FREE_ATTEMPTS, 10), LONGEST_WAIT_SECONDS)
 
 
 def _refused(remaining: int) -> int:

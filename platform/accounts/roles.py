@@ -39,7 +39,9 @@ def sync_roles_with(app: AppConfig, *, using: str, apps: Apps = installed_apps) 
 
     A role is what the code says, so that it means the same everywhere; for other wishes there are other groups.
     """
-    wanted_here = {permission for role in ROLES.values() for permission in role if permission.startswith(f"{app.label}.")}
+    wanted_here = {
+        permission for role in ROLES.values() for permission in role if permission.startswith(f"{app.label}.")
+    }
     if not wanted_here and app.label != "accounts":
         return
     try:

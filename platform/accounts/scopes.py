@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import audit
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+import audit
 from accounts.errors import UnknownScopeError
 from accounts.models import ApiToken
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import audit
 from django.conf import settings
 from django.contrib.auth import views
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+import audit
 from accounts import login_throttle
 from accounts.demo import DEMO_ACCOUNTS
 from telemetry import context

@@ -187,8 +187,8 @@ def checked_description(description: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Return `text` with line feeds alone: browsers send CR LF, files on Windows have it."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").strip("\n") + "\n"
+    """Return `text` with line feeds alone (browsers send CR LF), and without empty lines around it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip("\n").rstrip()
 
 
 def _locked(post: Post) -> Post:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -60,10 +60,9 @@ class OrderOfView(BaseFilterBackend):
 
 
 class _BlogView(GenericAPIView[Any]):
-    """Everybody reads; whoever writes is logged in, by session or by a token with the scope."""
+    """Everybody reads; whoever writes is logged in, by session, or by a token with the scope `blog:write`."""
 
     permission_classes = [IsAuthenticatedOrReadOnly, ScopePermission]
-    required_scopes: ClassVar[dict[str, str | None]] = {"read": "blog:read", "write": "blog:write"}
     filter_backends = [OrderOfView]
 
     def order(self) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ Django REST framework reads this module while it is being imported itself, so th
 
 from typing import Any
 
-from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -37,7 +36,7 @@ class Pagination(CursorPagination):
             raise ValidationError({"limit": [f"This has to be a number from 1 to {self.max_page_size}."]})
         return int(given)
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         """Return the page that the cursor asks for.
 
         Raises:

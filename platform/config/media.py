@@ -20,7 +20,7 @@ def uploaded_file(request: HttpRequest, path: str) -> HttpResponseBase:
         Http404: there is no such file.
     """
     try:
-        response = serve(request, path, document_root=settings.MEDIA_ROOT)
+        response = serve(request, path, document_root=str(settings.MEDIA_ROOT))
     except (SuspiciousFileOperation, OSError, ValueError) as error:  # outside the folder, or no name for a file
         raise Http404 from error
     if PurePosixPath(path).suffix.lower() not in _SHOWN:

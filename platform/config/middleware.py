@@ -75,7 +75,7 @@ class BadRequestMiddleware(_Middleware):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer exceptions of views that aren't faults of the code."""
         if isinstance(exception, UNAVAILABLE):
-            log.error("config.database_unavailable", exc_info=exception)
+            log.error("config.database_unavailable", error=str(exception))  # often, so without its traceback
             return unavailable(request)
         if isinstance(exception, RequestDataTooBig):
             return error_response(request, 413)

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import audit
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import validate_host
 
+import audit
 from telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -48,7 +48,7 @@ def is_allowed(origin: str, host: str) -> bool:
         return False
     if page in {_parsed(allowed) for allowed in settings.SOCKET_ALLOWED_ORIGINS}:
         return True
-    scheme, name, port = page
+    scheme, name, _ = page
     here = _parsed(f"{scheme}://{host}")
     # The host must be ours as well, or a name of a stranger's that leads here (DNS rebinding) would be its own origin.
     return here == page and validate_host(name, settings.ALLOWED_HOSTS)

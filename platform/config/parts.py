@@ -12,7 +12,6 @@ from pathlib import Path
 from config.processes import Program
 
 _SOURCE_ROOT = Path(__file__).resolve().parents[1]
-_QUEUES = "default"
 _LARGEST_MESSAGE_BYTES = 65_536
 _WEB_SIGNALS = ((0.0, signal.SIGTERM), (4.0, signal.SIGKILL))
 # A warm stop lets the tasks at work finish, a cold one gives them back to the queue.
@@ -56,11 +55,11 @@ def sockets(port: int, local_dir: Path, *, web_port: int) -> Part:
 
 
 def worker(local_dir: Path, *, concurrency: int = 2) -> Part:
-    """Return the worker; Celery tells that it takes tasks by a file that `config.readiness` writes."""
+    """Return the worker for all queues; it tells that it takes tasks by a file that `config.readiness` writes."""
     ready_file = local_dir / "worker.ready"
     arguments = [
         *("-m", "celery", "--quiet", "--app", "config.celery", "--skip-checks"),
-        *("worker", "--concurrency", str(concurrency), "--queues", _QUEUES, "--loglevel", "INFO"),
+        *("worker", "--concurrency", str(concurrency), "--loglevel", "INFO"),
         *("--include", "config.readiness", "--without-gossip", "--without-mingle"),
     ]
     ready_file.unlink(missing_ok=True)
@@ -79,8 +78,9 @@ def beat(local_dir: Path) -> Part:
 
 
 def command(name: str, *arguments: str, local_dir: Path) -> Program:
-    """Return a management command to be run in a process of its own."""
-    return _program(name, [str(_SOURCE_ROOT / "manage.py"), *arguments], local_dir, {"GLASSHOUSE_PROCESS": "command"})
+    """Return a management command to be run in a process of its own, which tells of trouble alone."""
+    environment = {"GLASSHOUSE_PROCESS": "command", "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING")}
+    return _program(name, [str(_SOURCE_ROOT / "manage.py"), *arguments], local_dir, environment)
 
 
 def answers(port: int, path: str) -> bool:

@@ -9,7 +9,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.template import TemplateDoesNotExist, loader
+from django.template import loader
 from django.utils.html import escape
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.fields import get_error_detail
@@ -17,6 +17,9 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from telemetry.context import current
+from telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 INVALID = "urn:glasshouse:problem:invalid"
@@ -70,9 +73,7 @@ def problem_details(exception: Exception, context: dict[str, Any]) -> Response |
         detail = "Some of what was sent isn't valid; see errors."
     else:
         detail = str(response.data.get("detail", "")) if isinstance(response.data, Mapping) else ""
-    members = problem(
-        response.status_code, instance=context["request"].path, detail=detail, errors=errors or None
-    )
+    members = problem(response.status_code, instance=context["request"].path, detail=detail, errors=errors or None)
     response.data = members
     response.content_type = CONTENT_TYPE
     return response
@@ -127,8 +128,10 @@ def _page(request: HttpRequest, status: int, detail: str) -> str:
     try:
         template = loader.select_template([f"{status}.html", "error.html"])
         # From 500 on nothing works for sure, and a page for the user's eyes would ask the database who that is.
-        return template.render(members, request if status < 500 else None)
-    except UNAVAILABLE + (TemplateDoesNotExist,):
+        page: str = template.render(members, request if status < 500 else None)
+        return page
+    except Exception:  # an error page that fails must not be the end
+        log.exception("config.error_page_failed", status=status)
         return (
             f'<!doctype html><html lang="en"><title>{title}</title><h1>{title}</h1><p>{escape(detail)}</p>'
             f"<p>Request id: <code>{escape(members['request_id'])}</code></p></html>"

@@ -7,7 +7,7 @@ from typing import Any
 from celery.signals import worker_ready
 
 
-@worker_ready.connect
+@worker_ready.connect  # type: ignore[untyped-decorator]
 def write_ready_file(**kwargs: Any) -> None:
     """Write the file whose path is in GLASSHOUSE_READY_FILE, if any."""
     if path := os.environ.get("GLASSHOUSE_READY_FILE"):

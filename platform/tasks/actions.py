@@ -11,6 +11,7 @@ from celery import current_app
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
 
 from tasks import messages, metrics
 from tasks.models import FINISHED_STATES, LONGEST_ERROR, State, TaskRun
@@ -85,14 +86,12 @@ def publish_run(run_id: uuid.UUID, send: Callable[[], object]) -> bool:
     return bool(is_waiting)
 
 
-def try_publish_run(run_id: uuid.UUID, name: str, send: Callable[[], object]) -> bool:
-    """Publish a task if the broker takes it, and leave it queued otherwise; False only where it was refused."""
+def try_publish_run(run_id: uuid.UUID, name: str, send: Callable[[], object]) -> None:
+    """Publish a task if the broker takes it; otherwise it stays queued, and the caller is not hurt."""
     try:
         publish_run(run_id, send)
     except Exception as error:
         note_publish_failure(run_id, name, error)
-        return False
-    return True
 
 
 def note_publish_failure(run_id: uuid.UUID, name: str, error: Exception) -> None:
@@ -105,13 +104,20 @@ def note_publish_failure(run_id: uuid.UUID, name: str, error: Exception) -> None
 def publish_waiting(*, age: timedelta = WAITING_AGE) -> int:
     """Publish the tasks that a crash or a broker that was down left queued for longer than `age`; how many.
 
-    Stops at the first that the broker refuses: the next sweep tries again.
+    Stops where the broker is down: the next sweep tries again.
     """
     waiting = TaskRun.objects.filter(state=State.QUEUED, enqueued_at__lt=Now() - age)
     published = 0
     for run in waiting.order_by("enqueued_at")[:_SWEEP_LIMIT]:
-        if not try_publish_run(run.id, run.name, partial(_send_again, run)):
+        try:
+            if not publish_run(run.id, partial(_send_again, run)):
+                continue
+        except OperationalError as error:
+            note_publish_failure(run.id, run.name, error)
             break
+        except Exception as error:  # something is wrong with this one; the others don't wait for it
+            note_publish_failure(run.id, run.name, error)
+            continue
         published += 1
         metrics.REPUBLISHED.labels(task=run.name).inc()
         log.info("tasks.republished", task_name=run.name, run_id=str(run.id))

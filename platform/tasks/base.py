@@ -39,7 +39,7 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
     ) -> AsyncResult:
         """Enqueue the task, with all of Celery's options; returns Celery's result with the task's id.
 
-        Raises TypeError for wrong arguments and ValueError for a `task_id` that is no UUID.
+        Raises TypeError for wrong arguments, ValueError for a `task_id` that is no UUID, and celery's QueueNotFound.
         """
         if not self.is_recorded or self.app.conf.task_always_eager:
             return super().apply_async(args, kwargs, task_id=task_id, **options)
@@ -100,10 +100,7 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
             return self.AsyncResult(task_id)
 
     def _queue_of(self, options: dict[str, Any]) -> str:
-        queue = options.get("queue")
-        if queue is None:
-            queue = self.app.amqp.router.route(dict(options), self.name).get("queue", "")
-        return messages.queue_name(queue)
+        return messages.queue_name(self.app.amqp.router.route(dict(options), self.name).get("queue", ""))
 
 
 def _run_id(task_id: str) -> uuid.UUID:

@@ -1,6 +1,9 @@
-"""What beat sends, and when. Settings import this, so it imports nothing heavy."""
+"""The queues, and what beat sends, and when. Settings import this, so it imports nothing heavy."""
 
 from typing import Any
+
+# A short task of many never waits behind a long one of few.
+QUEUES = ("default", "notifications")
 
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # It expires, so that a worker that was away doesn't find a pile of them.

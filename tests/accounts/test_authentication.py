@@ -18,7 +18,6 @@ from accounts.models import ApiToken, User
 from accounts.scopes import ScopePermission
 from telemetry import context
 
-
 NewEvents = Callable[[str], Any]
 
 

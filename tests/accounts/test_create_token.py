@@ -53,7 +53,10 @@ def test_json_for_programs() -> None:
     ("arguments", "message"),
     [
         (["nobody", "--scope", "audit:read"], r"no user 'nobody'\. Users are: una\."),
-        (["una", "--scope", "audit:write"], r"Unknown scope: audit:write\. Scopes are: audit:read, .*notifications:write"),
+        (
+            ["una", "--scope", "audit:write"],
+            r"Unknown scope: audit:write\. Scopes are: audit:read, .*notifications:write",
+        ),
         (["una"], r"Say what the token may do with --scope\. Scopes are: audit:read"),
         (["una", "--scope", "audit:read", "--expires-in-days", "-1"], r"takes 0 to 3650"),
         (["una", "--scope", "audit:read", "--name", "x" * 101], r"at most 100 characters"),

@@ -13,9 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 def permissions_of(group: Group) -> set[str]:
-    return {
-        f"{app}.{code}" for app, code in group.permissions.values_list("content_type__app_label", "codename")
-    }
+    return {f"{app}.{code}" for app, code in group.permissions.values_list("content_type__app_label", "codename")}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -76,6 +76,14 @@ def test_what_is_published_later_keeps_its_context_and_options(take_message: Cal
     assert message.decode()[0] == ["hello", uuid.UUID(int=5)]
 
 
+def test_one_that_cannot_be_published_does_not_hold_up_the_others(take_message: Callable[..., Any]) -> None:
+    enqueue_unpublished("bad")
+    TaskRun.objects.update(message="not JSON")
+    good = enqueue_unpublished("good")
+    assert actions.publish_waiting(age=AT_ONCE) == 1
+    assert take_message().headers["id"] == str(good.id)
+
+
 @pytest.mark.usefixtures("broker_is_down")
 def test_the_sweeper_stops_while_the_broker_is_down() -> None:
     note.delay("one")

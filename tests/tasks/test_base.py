@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from celery import shared_task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, QueueNotFound
 from django.db import transaction
 from kombu import Connection
 
@@ -108,6 +108,12 @@ def test_wrong_arguments_hurt_the_caller_and_leave_nothing(take_message: Callabl
         add.delay(object())
     assert not TaskRun.objects.exists()
     assert take_message() is None
+
+
+def test_an_unknown_queue_hurts_the_caller_and_leaves_nothing() -> None:
+    with pytest.raises(QueueNotFound):
+        add.apply_async((1,), queue="nowhere")
+    assert not TaskRun.objects.exists()
 
 
 def test_a_given_id_must_be_a_uuid() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 from environs import Env
+from kombu import Queue
 
 from config.embedded import addresses
 from config.redis_urls import BROKER, CACHE, CHANNELS, TELEMETRY, for_kombu, with_database
+from tasks.schedule import BEAT_SCHEDULE, QUEUES
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes be subscripted at run time
 
@@ -135,6 +137,9 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = for_kombu(REDIS_URL, BROKER)
 CELERY_TASK_DEFAULT_QUEUE = "default"
+# A worker takes from all of these unless told otherwise; a name that isn't here is refused at publish.
+CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]
+CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -143,6 +148,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_SOFT_TIME_LIMIT = 120
 CELERY_TASK_TIME_LIMIT = 150
+CELERY_BEAT_SCHEDULE = BEAT_SCHEDULE
 CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
 

@@ -41,7 +41,7 @@ function table(caption, head, rows) {
     { class: "table-scroll", tabindex: "0", role: "region", "aria-label": caption },
     element(
       "table",
-      {},
+      { class: "table" },
       element("caption", {}, caption),
       element("thead", {}, element("tr", {}, ...head.map((text) => element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, cell))))),
@@ -66,7 +66,7 @@ function contentOf(body) {
 
 /** A form that sends the GET with the browser's session, and shows what came back. */
 function tryForm(path, parameters, id) {
-  const output = element("pre", { hidden: true, tabindex: "0", "aria-label": "Answer" });
+  const output = element("pre", { class: "code", hidden: true, tabindex: "0", "aria-label": "Answer" });
   const result = element("p", { role: "status" });
   const inputs = parameters.map((parameter) => {
     const inputId = `${id}-${parameter.name}`;

@@ -75,8 +75,7 @@ class Command(BaseCommand):
             self.stdout.write(text)
             # The note goes elsewhere, so that a pipe gets the token alone.
             self.stderr.write(
-                f"For {user.username}: {', '.join(token.scopes)}; expires {end or 'never'}. "
-                "It can't be shown again."
+                f"For {user.username}: {', '.join(token.scopes)}; expires {end or 'never'}. It can't be shown again."
             )
 
 

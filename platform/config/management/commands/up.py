@@ -168,11 +168,14 @@ def _run(platform: Platform, web_port: int, socket_port: int) -> None:
     local_dir = platform.local_dir
     try:
         platform.start_servers()
+        platform.console.say("Bringing the database up to date …")
         platform.run(
             parts.command("migrate", "migrate", "--database", "owner", "--verbosity", "0", local_dir=local_dir)
         )
         if settings.DEMO_PASSWORD and _has_command("seed_demo") and _is_database_empty():
+            platform.console.say("Filling the empty database with demo data …")
             platform.run(parts.command("demo data", "seed_demo", local_dir=local_dir))
+        platform.console.say("Starting web, sockets, worker and beat …")
         platform.start_parts(
             [
                 parts.web(web_port, local_dir),
