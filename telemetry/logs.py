@@ -32,11 +32,14 @@ def configure() -> None:
     ]
     rendering: list[Processor]
     if conf.log_format() == "json":
-        rendering = [structlog.processors.dict_tracebacks, redact_event, render_json]
+        rendering = [_tracebacks(), redact_event, render_json]
     else:
         rendering = [
             redact_event,
-            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=28),
+            drop_empty,
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), pad_event_to=28, exception_formatter=structlog.dev.plain_traceback
+            ),
         ]
     structlog.configure(
         processors=[
@@ -68,6 +71,12 @@ def configure() -> None:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
+
+
+def _tracebacks() -> Processor:
+    # Without local variables: they hold passwords as well as anything.
+    transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+    return structlog.processors.ExceptionRenderer(transformer)
 
 
 class _StandardOutput(logging.StreamHandler[TextIO]):
@@ -102,6 +111,11 @@ def redact_event(logger: Any, method: str, event: EventDict) -> EventDict:
     """Replace secrets, escape control characters, cut what is long."""
     redacted: EventDict = redact(dict(event))
     return redacted
+
+
+def drop_empty(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Leave out what says nothing, and ids that only programs follow: people read these lines."""
+    return {key: value for key, value in event.items() if value is not None and key not in ("trace_id", "span_id")}
 
 
 def render_json(logger: Any, method: str, event: EventDict) -> str:

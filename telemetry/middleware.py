@@ -226,6 +226,9 @@ class _Exchange:
         _duration_of(self.method, route, str(status), error_type).observe(elapsed)
         if self.is_quiet and status < 500:
             return
+        # Who it was, where that was found out anyway: a line isn't worth a query.
+        user = getattr(self.request, "_cached_user", None)
+        user_id = self._actor[1].id or (str(user.pk) if user is not None and user.is_authenticated else "")
         span = self.span
         if span.is_recording():
             span.update_name(f"{self.method} {route}".rstrip())
@@ -237,8 +240,8 @@ class _Exchange:
                     "db.statement_seconds": round(self.tally.statement_seconds, 6),
                 }
             )
-            if actor_id := self._actor[1].id:
-                span.set_attribute("user.id", actor_id)
+            if user_id:
+                span.set_attribute("user.id", user_id)
             if self.exception is not None:
                 span.record_exception(self.exception)
             if status >= 500:
@@ -257,7 +260,7 @@ class _Exchange:
                 statements=self.tally.statements,
                 statements_ms=round(self.tally.statement_seconds * 1_000, 1),
                 client_address=self.client_address,
-                user_id=self._actor[1].id or None,
+                user_id=user_id or None,
                 error_type=error_type or None,
                 exc_info=self.exception if status >= 500 and isinstance(self.exception, Exception) else None,
             )

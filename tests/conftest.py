@@ -232,7 +232,8 @@ def _restore_once(running: _Servers) -> None:
         insert = "INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT * FROM suite.{name} ON CONFLICT DO NOTHING"
         execute(sql.SQL(insert).format(name=sql.Identifier(table)))
     for table, _size in changed:
-        if execute("SELECT FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id'", [table]).rowcount:
+        identity = "SELECT FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id' AND attidentity <> ''"
+        if execute(identity, [table]).rowcount:
             last = "coalesce(max(id), 1), max(id) IS NOT NULL"
             restart = f"SELECT setval(pg_get_serial_sequence({{}}, 'id'), {last}) FROM suite.{{}}"
             execute(sql.SQL(restart).format(sql.Literal(table), sql.Identifier(table)))
@@ -281,7 +282,7 @@ def running_platform(django_db_setup: None) -> Iterator[LivePlatform]:
     lines: list[tuple[str, str]] = []
     web_port, socket_port = _free_ports(2)
     chosen = [
-        parts.web(web_port, settings.LOCAL_DIR),
+        parts.web(web_port, settings.LOCAL_DIR, socket_port=socket_port),
         parts.sockets(socket_port, settings.LOCAL_DIR, web_port=web_port),
         parts.worker(settings.LOCAL_DIR),
     ]

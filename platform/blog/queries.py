@@ -18,21 +18,24 @@ def published_posts() -> QuerySet[Post]:
 
 def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
     """Return the posts that `user` may read, whole, newest first; drafts come before what is published."""
-    posts = Post.objects.select_related("author").prefetch_related(Prefetch("coauthors", queryset=_NAMES))
-    posts = posts.order_by(F("published_at").desc(nulls_first=True), F("id").desc())
-    if rules.can_manage_any_post(user):
-        return posts
-    visible = Q(status=Status.PUBLISHED)
-    if isinstance(user, User):
-        # A subquery instead of a join, so that no post comes twice.
-        visible |= Q(author=user) | Q(pk__in=Post.coauthors.through.objects.filter(user=user).values("post"))
-    return posts.filter(visible)
+    posts = _with_authors(_visible_to(user))
+    return posts.order_by(F("published_at").desc(nulls_first=True), F("id").desc())
 
 
 def drafts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
     """Return the unpublished posts that `user` may read, last changed first, as lists show them."""
-    drafts = _for_lists(posts_visible_to(user).filter(status=Status.DRAFT))
+    drafts = _for_lists(_visible_to(user).filter(status=Status.DRAFT))
     return drafts.order_by(F("updated_at").desc(), F("id").desc())
+
+
+def _visible_to(user: rules.Visitor) -> QuerySet[Post]:
+    if rules.can_manage_any_post(user):
+        return Post.objects.all()
+    visible = Q(status=Status.PUBLISHED)
+    if isinstance(user, User):
+        # A subquery instead of a join, so that no post comes twice.
+        visible |= Q(author=user) | Q(pk__in=Post.coauthors.through.objects.filter(user=user).values("post"))
+    return Post.objects.filter(visible)
 
 
 def with_comment_counts(posts: QuerySet[Post]) -> QuerySet[Post]:
@@ -51,8 +54,7 @@ def comments_of(post: Post) -> QuerySet[Comment]:
 
 def comments_visible_to(user: rules.Visitor) -> QuerySet[Comment]:
     """Return the comments on posts that `user` may read."""
-    visible_posts = posts_visible_to(user).order_by().values("pk")
-    return Comment.objects.filter(post__in=visible_posts).select_related("author", "post__author")
+    return Comment.objects.filter(post__in=_visible_to(user).values("pk")).select_related("author", "post__author")
 
 
 def page_of_comment(comment: Comment) -> int:
@@ -66,9 +68,12 @@ def pictures_of(post: Post) -> dict[str, Picture]:
     return {image.name: Picture(image.file.url, image.width, image.height) for image in post.images.all()}
 
 
+def _with_authors(posts: QuerySet[Post]) -> QuerySet[Post]:
+    return posts.select_related("author").prefetch_related(Prefetch("coauthors", queryset=_NAMES))
+
+
 def _for_lists(posts: QuerySet[Post]) -> QuerySet[Post]:
-    posts = posts.select_related("author").prefetch_related(Prefetch("coauthors", queryset=_NAMES))
-    return posts.only(
+    return _with_authors(posts).only(
         *("id", "slug", "title", "description", "excerpt", "status", "published_at", "created_at", "updated_at"),
         *("author_id", "author__username", "author__display_name"),
     )

@@ -14,7 +14,7 @@ from django.urls import path  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
 from config.origins import OriginMiddleware  # noqa: E402
 from notifications.consumers import NotificationConsumer  # noqa: E402
-from telemetry.channels import HandshakeMiddleware, UnknownPath  # noqa: E402
+from telemetry.channels import HandshakeMiddleware  # noqa: E402
 
 application = ProtocolTypeRouter(
     {

@@ -4,10 +4,10 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.development")
 
-from celery import Celery  # noqa: E402
-from django.conf import settings  # noqa: E402
+from celery import Celery
+from django.conf import settings
 
-from telemetry import celery as telemetry_celery  # noqa: E402
+from telemetry import celery as telemetry_celery
 
 app = Celery("glasshouse", task_cls="tasks.base:RecordedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -26,8 +26,8 @@ class Part:
     is_ready: Callable[[], bool]
 
 
-def web(port: int, local_dir: Path) -> Part:
-    """Return the web process: HTTP over WSGI."""
+def web(port: int, local_dir: Path, *, socket_port: int) -> Part:
+    """Return the web process: HTTP over WSGI; its pages open their sockets on `socket_port`."""
     arguments = [
         *("-m", "granian", "config.wsgi:application", "--interface", "wsgi"),
         *("--host", "127.0.0.1", "--port", str(port)),
@@ -35,7 +35,9 @@ def web(port: int, local_dir: Path) -> Part:
         *("--respawn-failed-workers", "--no-ws", "--no-access-log", "--log-level", "warning"),
     ]
     return Part(
-        _program("web", arguments, local_dir, {"PORT": str(port)}, signals=_WEB_SIGNALS),
+        _program(
+            "web", arguments, local_dir, {"PORT": str(port), "SOCKET_PORT": str(socket_port)}, signals=_WEB_SIGNALS
+        ),
         lambda: answers(port, "/healthz/ready"),
     )
 

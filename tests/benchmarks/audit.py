@@ -19,8 +19,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT / "platform"), str(PROJECT)]
 
-from config.embedded import addresses, postgres  # noqa: E402
-from config.processes import stop_all  # noqa: E402
+from config.embedded import addresses, postgres
+from config.processes import stop_all
 
 WORKER = Path(__file__).parent / "audit_peers" / "worker.py"
 LIBRARIES = ("bare", "ledger", "pghistory", "simple_history", "auditlog", "reversion", "easyaudit")

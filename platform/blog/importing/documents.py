@@ -59,11 +59,11 @@ def read_document(file: Path, root: Path, *, default_author: str = "") -> Docume
         relative = relative.parent
     path = _text(fields, "path").strip("/") or relative.as_posix()
     _require_storable(path)
-    is_draft = fields.get("draft") is True
-    published_at = None if is_draft else _date(fields, path, relative.as_posix())
     title = _text(fields, "title")
     if not title:
         raise ImportFileError('it has no title; add title = "…" to the front matter')
+    is_draft = fields.get("draft") is True
+    published_at = None if is_draft else _date(fields, path, relative.as_posix())
     name = _DATE_IN_PATH.sub("", path.rpartition("/")[2]).strip("-/") or relative.name
     return Document(
         file=file,

@@ -1,5 +1,6 @@
 """An import from start to end, and what it tells of itself."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,7 @@ def import_directory(
     report = Report(found=len(files))
     seen: dict[str, str] = {}
     for number, file in enumerate(files):
-        name = str(file.relative_to(root)).encode("utf-8", "backslashreplace").decode()
+        name = os.fsencode(file.relative_to(root)).decode("utf-8", "backslashreplace")
         if progress:
             progress(number, len(files), name)
         try:

@@ -15,6 +15,14 @@ from tasks.schedule import BEAT_SCHEDULE, QUEUES
 django_stubs_ext.monkeypatch()  # lets Django's generic classes be subscripted at run time
 
 env = Env()
+
+
+def names(variable: str, default: list[str] | None = None) -> list[str]:
+    """Return the comma-separated entries of an environment variable; blanks around and between don't count."""
+    given: list[str] = env.list(variable, default or [])
+    return [entry.strip() for entry in given if entry.strip()]
+
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 PROJECT_DIR = BASE_DIR.parent
 RELEASE = env.str("RELEASE", "0.1.0")
@@ -23,10 +31,10 @@ LOCAL_DIR = Path(env.str("LOCAL_DIR", str(PROJECT_DIR / ".local"))).resolve()
 PROCESS = env.str("GLASSHOUSE_PROCESS", "command")
 
 DEBUG = False
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", [])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+ALLOWED_HOSTS = names("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS")
 # Peers whose X-Forwarded-For, X-Request-ID and traceparent are believed (addresses or networks).
-TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", [])
+TRUSTED_PROXIES = names("TRUSTED_PROXIES")
 
 INSTALLED_APPS = [
     "telemetry",
@@ -53,6 +61,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.BadRequestMiddleware",
+    "config.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -165,6 +174,7 @@ AUTH_PASSWORD_VALIDATORS = [
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "config.error_views.csrf_failure"
 
 # --- API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -172,9 +182,12 @@ REST_FRAMEWORK = {
         "accounts.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "accounts.scopes.ScopePermission",
+    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "config.api.Pagination",
     "EXCEPTION_HANDLER": "config.problems.problem_details",
@@ -219,4 +232,4 @@ SOCKET_ADDRESS = f"127.0.0.1:{env.int('SOCKET_PORT', 8001)}"
 # The port where browsers find /ws/… on the page's host; 0 means the page's own, behind a proxy.
 BROWSER_SOCKET_PORT = env.int("BROWSER_SOCKET_PORT", 0)
 # Web origins that may open a socket; the page's own host is always allowed.
-SOCKET_ALLOWED_ORIGINS: list[str] = env.list("SOCKET_ALLOWED_ORIGINS", [])
+SOCKET_ALLOWED_ORIGINS = names("SOCKET_ALLOWED_ORIGINS")

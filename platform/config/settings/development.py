@@ -1,7 +1,7 @@
 """A developer's machine: embedded servers, demo accounts, readable logs. Never for production."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import SOCKET_ADDRESS, WEB_ADDRESS, env
+from config.settings.base import SOCKET_ADDRESS, WEB_ADDRESS, env, names
 
 DEBUG = env.bool("DEBUG", False)
 # Known to everyone who reads this line, and so refused by the production settings.
@@ -9,10 +9,10 @@ SECRET_KEY = env.str("SECRET_KEY", "development-only-not-a-secret-" + "0" * 32)
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 DEMO_PASSWORD: str | None = env.str("DEMO_PASSWORD", "glasshouse")
 TELEMETRY_LOG_FORMAT = env.str("LOG_FORMAT", "console")
-TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", ["127.0.0.1", "::1"])
+TRUSTED_PROXIES = names("TRUSTED_PROXIES", ["127.0.0.1", "::1"])
 # Two ports and no proxy: the page tells the browser where the sockets are.
 BROWSER_SOCKET_PORT = env.int("BROWSER_SOCKET_PORT", int(SOCKET_ADDRESS.rpartition(":")[2]))
-SOCKET_ALLOWED_ORIGINS = env.list(
+SOCKET_ALLOWED_ORIGINS = names(
     "SOCKET_ALLOWED_ORIGINS",
     [f"http://{host}:{WEB_ADDRESS.rpartition(':')[2]}" for host in ("127.0.0.1", "localhost")],
 )

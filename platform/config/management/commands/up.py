@@ -178,7 +178,7 @@ def _run(platform: Platform, web_port: int, socket_port: int) -> None:
         platform.console.say("Starting web, sockets, worker and beat …")
         platform.start_parts(
             [
-                parts.web(web_port, local_dir),
+                parts.web(web_port, local_dir, socket_port=socket_port),
                 parts.sockets(socket_port, local_dir, web_port=web_port),
                 parts.worker(local_dir),
                 parts.beat(local_dir),
