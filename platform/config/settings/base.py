@@ -6,7 +6,6 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 from environs import Env
-from kombu import Queue
 
 from config.embedded import addresses
 from config.redis_urls import BROKER, CACHE, CHANNELS, TELEMETRY, for_kombu, with_database
@@ -145,9 +144,11 @@ CHANNEL_LAYERS = {
 }
 
 CELERY_BROKER_URL = for_kombu(REDIS_URL, BROKER)
+# A broker that does not answer is given up soon: the outbox holds the task.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 10}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # A worker takes from all of these unless told otherwise; a name that isn't here is refused at publish.
-CELERY_TASK_QUEUES = [Queue(name) for name in QUEUES]
+CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {name: {} for name in QUEUES}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
