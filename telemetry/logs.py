@@ -51,7 +51,7 @@ def configure() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = _StandardOutput()
+    handler = _Console()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -79,15 +79,16 @@ def _tracebacks() -> Processor:
     return structlog.processors.ExceptionRenderer(transformer)
 
 
-class _StandardOutput(logging.StreamHandler[TextIO]):
-    """Writes to what standard output is now, as logging's own last resort does with standard error."""
+class _Console(logging.StreamHandler[TextIO]):
+    """Writes to what the standard streams are now, as logging's own last resort does."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stdout
+        # A command's standard output is its answer; lines about it go beside.
+        return sys.stderr if conf.process() == "command" else sys.stdout
 
 
 def add_context(logger: Any, method: str, event: EventDict) -> EventDict:

@@ -225,7 +225,7 @@ TELEMETRY_REDIS_URL = with_database(REDIS_URL, TELEMETRY)
 TELEMETRY_SAMPLE_RATIO = env.float("TELEMETRY_SAMPLE_RATIO", 1.0)
 TELEMETRY_METRICS_DIR = LOCAL_DIR / "metrics"
 TELEMETRY_LOG_FORMAT = env.str("LOG_FORMAT", "json")
-TELEMETRY_LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+TELEMETRY_LOG_LEVEL = env.str("LOG_LEVEL", "WARNING" if PROCESS == "command" else "INFO")
 LOGGING_CONFIG = None  # telemetry.logs configures logging, so that every line runs through one pipeline
 
 WEB_ADDRESS = f"127.0.0.1:{env.int('PORT', 8000)}"

@@ -12,5 +12,7 @@ from config.settings.development import *  # noqa: E402, F403
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+TELEMETRY_PROCESS = "test"
+TELEMETRY_LOG_LEVEL = "INFO"
 TELEMETRY_LOG_FORMAT = "json"
 TELEMETRY_ENVIRONMENT = "test"
