@@ -276,9 +276,9 @@ class LivePlatform:
         return [line for process, line in list(self.lines) if process == name]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_platform(django_db_setup: None) -> Iterator[LivePlatform]:
-    """Run web, sockets and a worker as `manage up` does, for the rest of the suite."""
+    """Run web, sockets and a worker as `manage up` does, for one module: other tests read the queues themselves."""
     lines: list[tuple[str, str]] = []
     web_port, socket_port = _free_ports(2)
     chosen = [

@@ -8,11 +8,12 @@ for _name in ("DATABASE_URL", "REDIS_URL"):  # never a server that someone else 
     os.environ.pop(_name, None)
 
 from config.settings.development import *  # noqa: E402, F403
+from config.settings.development import PROCESS  # noqa: E402
 
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-TELEMETRY_PROCESS = "test"
+TELEMETRY_PROCESS = "test" if PROCESS == "command" else PROCESS  # a live platform's processes keep their names
 TELEMETRY_LOG_LEVEL = "INFO"
 TELEMETRY_LOG_FORMAT = "json"
 TELEMETRY_ENVIRONMENT = "test"
