@@ -11,10 +11,10 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 
 from telemetry import logs, tracing, work
+from telemetry.attributes import REQUEST_ID
 from telemetry.context import SYSTEM, Context, activate, current, from_carrier, new_request_id, to_carrier
 from telemetry.logs import get_logger
 from telemetry.metrics import TASK_BUCKETS, counter, gauge, histogram
-from telemetry.pipeline import REQUEST_ID
 
 log = get_logger("celery")
 CONTEXT_HEADER = "glasshouse_context"

@@ -15,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, SpanKind, StatusCode
 
 from telemetry import conf, tracing, work
+from telemetry.attributes import REQUEST_ID
 from telemetry.context import (
     ANONYMOUS,
     Actor,
@@ -28,7 +29,6 @@ from telemetry.context import (
 )
 from telemetry.logs import get_logger
 from telemetry.metrics import TASK_BUCKETS, counter, gauge, histogram
-from telemetry.pipeline import REQUEST_ID
 from telemetry.redaction import clean
 
 log = get_logger("channels")

@@ -18,10 +18,10 @@ from opentelemetry.instrumentation.django.middleware.otel_middleware import _Dja
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 
 from telemetry import conf, tracing, work
+from telemetry.attributes import REQUEST_ID
 from telemetry.context import ANONYMOUS, Actor, Context, is_request_id, new_request_id, use
 from telemetry.logs import get_logger
 from telemetry.metrics import HTTP_BUCKETS, counter, gauge, histogram
-from telemetry.pipeline import REQUEST_ID
 from telemetry.redaction import clean
 
 log = get_logger("http")

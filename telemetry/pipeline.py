@@ -13,10 +13,12 @@ from opentelemetry.context import Context as OtelContext
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from telemetry import conf
+from telemetry.attributes import REQUEST_ID
 from telemetry.context import current
 from telemetry.metrics import counter
+from telemetry.store import RecentSpans
 
-REQUEST_ID = "request.id"  # the attribute by which a span is found from its request
 _CAPACITY = 8_192
 _BATCH = 256
 _INTERVAL_SECONDS = 0.2
@@ -112,9 +114,6 @@ class SpanPipeline(SpanProcessor):
 
 def default_exporters() -> list[SpanExporter]:
     """Return the store of recent spans, and OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT` is set."""
-    from telemetry import conf
-    from telemetry.store import RecentSpans
-
     exporters: list[SpanExporter] = []
     if url := conf.redis_url():
         exporters.append(RecentSpans(url))

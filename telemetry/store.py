@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from telemetry import conf
-from telemetry.pipeline import REQUEST_ID
+from telemetry.attributes import REQUEST_ID
 from telemetry.redaction import redact
 
 KEPT_SECONDS = 3_600
