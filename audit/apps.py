@@ -9,11 +9,11 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from audit import echo_receivers, logins, wrapper
+        from audit import cursor, echo_receivers, logins
         from audit.checks import every_model_is_decided
         from audit.install import after_migrate
 
-        connection_created.connect(wrapper.attach, dispatch_uid="audit.wrapper")
+        connection_created.connect(cursor.attach, dispatch_uid="audit.cursor")
         post_migrate.connect(after_migrate, sender=self, dispatch_uid="audit.install")
         checks.register(every_model_is_decided, checks.Tags.models)
         echo_receivers.connect()

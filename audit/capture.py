@@ -5,6 +5,7 @@ the database's catalogue, not from the model, since a trigger sees the table as 
 """
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -12,12 +13,21 @@ from string import Template
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from audit import conf
 from audit.registry import Tracking
 
+EVENTS = ("insert", "update", "delete", "truncate")
 _SQL = Path(__file__).parent / "sql"
 
 # Types whose values have no equality operator; their text is compared.
 _WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
+# The echo holds the one row, or of many the first few, with long values cut shorter than in the ledger.
+_ECHO = """IF written_count <= 5 THEN
+                first_events := coalesce(first_events, '[]'::jsonb) || pg_catalog.jsonb_build_object(
+                    'id', written.id, 'action', written.action, 'object_id', written.object_id,
+                    'changes', public.audit_cut_v1(written.changes, 65536));
+            END IF;"""
+
 # Compared first, since a comparison of these costs next to nothing.
 _FIXED_WIDTH = frozenset(
     {"boolean", "smallint", "integer", "bigint", "real", "double precision", "date", "uuid"}
@@ -39,6 +49,7 @@ class Table:
     subject: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
+    next_column: int  # the number that PostgreSQL will give to the next column; once it exists, this capture is old
     mask: frozenset[str] = frozenset()
     exclude: frozenset[str] = frozenset()
 
@@ -52,13 +63,37 @@ class Link:
     field: str
     near: str
     far: str
+    next_column: int
 
 
-def tables_of(model: type[models.Model], tracking: Tracking, connection: BaseDatabaseWrapper) -> list[Table | Link]:
+# Gives a table's columns, and the number of the column that it doesn't have yet; no columns where there's no table.
+ColumnsOf = Callable[[str], tuple[tuple[Column, ...], int]]
+
+
+def read_columns(connection: BaseDatabaseWrapper) -> ColumnsOf:
+    """Read the columns of all tables of the schema `public` in one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, NULL), a.attnum, a.attisdropped "
+            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid "
+            "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 "
+            "ORDER BY c.relname, a.attnum"
+        )
+        rows = cursor.fetchall()
+    columns: dict[str, list[Column]] = {}
+    last: dict[str, int] = {}
+    for table, name, kind, number, is_dropped in rows:
+        last[table] = number
+        if not is_dropped:
+            columns.setdefault(table, []).append(Column(name, kind))
+    return lambda table: (tuple(columns.get(table, ())), last.get(table, 0) + 1)
+
+
+def tables_of(model: type[models.Model], tracking: Tracking, columns_of: ColumnsOf) -> list[Table | Link]:
     """Return what must be captured for `model`: its table if the database has it, and its own m2m tables."""
     meta = model._meta
     found: list[Table | Link] = []
-    columns = _columns(connection, meta.db_table)
+    columns, next_column = columns_of(meta.db_table)
     if columns and not meta.proxy:
         by_name = {name: f.column for f in meta.local_fields if f.column for name in (f.name, f.attname, f.column)}
         found.append(
@@ -67,15 +102,20 @@ def tables_of(model: type[models.Model], tracking: Tracking, connection: BaseDat
                 subject=meta.label_lower,
                 columns=columns,
                 key=tuple(field.column for field in meta.pk_fields if field.column),
+                next_column=next_column,
                 mask=frozenset(by_name[name] for name in tracking.mask),
                 exclude=frozenset(by_name[name] for name in tracking.exclude),
             )
         )
     for field in meta.local_many_to_many:
         through = field.remote_field.through
-        if through is not None and through._meta.auto_created and _columns(connection, through._meta.db_table):
+        if through is None or not through._meta.auto_created:
+            continue
+        columns, next_column = columns_of(through._meta.db_table)
+        if columns:
             found.append(
                 Link(
+                    next_column=next_column,
                     name=through._meta.db_table,
                     subject=meta.label_lower,
                     field=field.name,
@@ -97,10 +137,17 @@ def function_name(table: str, event: str) -> str:
 def functions(table: Table | Link) -> dict[str, str]:
     """Return the CREATE FUNCTION statements that capture `table`, by event: insert, update, delete, truncate."""
     parts = _link_parts(table) if isinstance(table, Link) else _table_parts(table)
+    drifted = _drifted_link_parts(table) if isinstance(table, Link) else _drifted_table_parts(table)
     template = Template((_SQL / "capture_function.sql").read_text(encoding="utf-8"))
     return {
         event: template.substitute(
-            function=_quoted(function_name(table.name, event)), subject=_literal(table.subject), rows=rows
+            function=_quoted(function_name(table.name, event)),
+            subject=_literal(table.subject),
+            next_column=table.next_column,
+            limit=conf.value_limit_bytes(),
+            rows=rows,
+            drifted_rows=drifted[event],
+            echo=_ECHO,
         )
         for event, rows in parts.items()
     }
@@ -112,7 +159,7 @@ def triggers(table: Table | Link) -> dict[str, str]:
 
     def trigger(event: str, referencing: str) -> str:
         return (
-            f"CREATE TRIGGER audit_{event} AFTER {event.upper()} ON public.{name} {referencing}"
+            f"CREATE OR REPLACE TRIGGER audit_{event} AFTER {event.upper()} ON public.{name} {referencing}"
             f"FOR EACH STATEMENT EXECUTE FUNCTION public.{_quoted(function_name(table.name, event))}()"
         )
 
@@ -159,6 +206,51 @@ def _table_parts(table: Table) -> dict[str, str]:
     }
 
 
+def _drifted_table_parts(table: Table) -> dict[str, str]:
+    """The same events for a table whose columns are no longer `table.columns`, without naming any."""
+    label = table.subject
+    known, excluded, masked = (
+        _array(names) for names in ([column.name for column in table.columns], table.exclude, table.mask)
+    )
+
+    def image(alias: str) -> str:
+        return (
+            f"SELECT public.audit_drifted_key_v1(pg_catalog.to_jsonb({alias}), key_columns) AS key, "
+            f"public.audit_drifted_row_v1(pg_catalog.to_jsonb({alias}), {known}, {excluded}, {masked}) AS image "
+            f"FROM {'old_rows' if alias == 'o' else 'new_rows'} {alias}"
+        )
+
+    return {
+        "insert": f"SELECT {_literal(f'{label}.created')}, n.key, n.image FROM ({image('n')}) n",
+        "update": f"""SELECT CASE WHEN o.key IS NULL THEN {_literal(f"{label}.created")}
+                WHEN n.key IS NULL THEN {_literal(f"{label}.deleted")} ELSE {_literal(f"{label}.updated")} END,
+           coalesce(n.key, o.key),
+           CASE WHEN o.key IS NULL THEN n.image WHEN n.key IS NULL THEN o.image
+                ELSE public.audit_drifted_diff_v1(o.image, n.image) END
+    FROM ({image("o")}) o FULL JOIN ({image("n")}) n ON o.key = n.key WHERE o.image IS DISTINCT FROM n.image""",
+        "delete": f"SELECT {_literal(f'{label}.deleted')}, o.key, o.image FROM ({image('o')}) o",
+        "truncate": f"SELECT {_literal(f'{label}.truncated')}, NULL::text, NULL::jsonb",
+    }
+
+
+def _drifted_link_parts(link: Link) -> dict[str, str]:
+    """A link whose columns are unknown is recorded row by row, at no object: which end is which can't be told."""
+
+    def moved(kind: str, rows: str) -> str:
+        return (
+            f"SELECT {_literal(f'{link.subject}.updated')}, NULL::text, pg_catalog.jsonb_build_object("
+            f"{_literal(link.field)}, pg_catalog.jsonb_build_object('{kind}', "
+            f"pg_catalog.jsonb_build_array(pg_catalog.to_jsonb(r)))) FROM {rows} r"
+        )
+
+    return {
+        "insert": moved("added", "new_rows"),
+        "update": f"{moved('removed', 'old_rows')} UNION ALL {moved('added', 'new_rows')}",
+        "delete": moved("removed", "old_rows"),
+        "truncate": _link_parts(link)["truncate"],
+    }
+
+
 def _link_parts(link: Link) -> dict[str, str]:
     near, far = _quoted(link.near), _quoted(link.far)
 
@@ -173,7 +265,7 @@ def _link_parts(link: Link) -> dict[str, str]:
         "update": f"{moved('removed', 'old_rows')}\n    UNION ALL\n    {moved('added', 'new_rows')}",
         "delete": moved("removed", "old_rows"),
         "truncate": f"SELECT {_literal(f'{link.subject}.truncated')}, NULL::text, "
-        f"pg_catalog.jsonb_build_object({_literal(link.field)}, NULL)",
+        f"pg_catalog.jsonb_build_object({_literal(link.field)}, NULL::jsonb)",
     }
 
 
@@ -208,18 +300,12 @@ def _key(table: Table, alias: str) -> str:
     return f"pg_catalog.jsonb_build_array({parts})::text"
 
 
-def _columns(connection: BaseDatabaseWrapper, table: str) -> tuple[Column, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT attname, pg_catalog.format_type(atttypid, NULL) FROM pg_catalog.pg_attribute "
-            "WHERE attrelid = pg_catalog.to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-            [f"public.{_quoted(table)}"],
-        )
-        return tuple(Column(name, kind) for name, kind in cursor.fetchall())
-
-
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _array(names: Iterable[str]) -> str:
+    return f"ARRAY[{', '.join(map(_literal, sorted(names)))}]::text[]"
 
 
 def _literal(text: str) -> str:

@@ -13,6 +13,11 @@ def partition_months_ahead() -> int:
     return int(getattr(settings, "AUDIT_PARTITION_MONTHS_AHEAD", 12))
 
 
+def value_limit_bytes() -> int:
+    """Return `AUDIT_VALUE_LIMIT_BYTES`: a longer value is cut, its length and digest kept; 2,000,000 by default."""
+    return int(getattr(settings, "AUDIT_VALUE_LIMIT_BYTES", 2_000_000))
+
+
 def release() -> str:
     """Return `RELEASE`, the version of the project that is running; it is kept with each event."""
     return str(getattr(settings, "RELEASE", ""))

@@ -16,10 +16,12 @@ from audit.registry import tracked_models
 
 @dataclass
 class Report:
-    """What an installation changed: partitions made, and the captures made or renewed, as `table.event`."""
+    """What an installation changed: partitions made, and the captures made or renewed, as `table.event`, and
+    the functions removed."""
 
     partitions: int = 0
     captures: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
 
 
 def after_migrate(sender: Any, using: str, plan: Any = (), **kwargs: Any) -> None:
@@ -39,9 +41,13 @@ def install(using: str) -> Report:
         report.partitions = cursor.fetchone()[0]
         _grant(cursor)
         present = _present(cursor)
+        columns_of = capture.read_columns(connection)
+        wanted: set[str] = set()
         for model, tracking in tracked_models():
-            for table in capture.tables_of(model, tracking, connection):
+            for table in capture.tables_of(model, tracking, columns_of):
                 report.captures += _install_table(cursor, table, present)
+                wanted |= {capture.function_name(table.name, event) for event in capture.EVENTS}
+        report.removed = _remove_strangers(cursor, wanted)
     return report
 
 
@@ -57,7 +63,7 @@ def _install_table(cursor: Any, table: capture.Table | capture.Link, present: di
         cursor.execute(sql)
         cursor.execute(f'REVOKE ALL ON FUNCTION public."{name}"() FROM PUBLIC')
         cursor.execute(f"COMMENT ON FUNCTION public.\"{name}\"() IS '{digest}'")
-        if not _has_trigger(cursor, table.name, f"audit_{event}"):
+        if name not in present:
             cursor.execute(make_trigger[event])
         renewed.append(f"{table.name}.{event}")
     return renewed
@@ -72,12 +78,17 @@ def _present(cursor: Any) -> dict[str, str]:
     return {name: digest for name, digest in cursor.fetchall() if digest}
 
 
-def _has_trigger(cursor: Any, table: str, trigger: str) -> bool:
+def _remove_strangers(cursor: Any, wanted: set[str]) -> list[str]:
+    """Drop the captures of tables that were renamed or are no longer tracked; their triggers go with them."""
     cursor.execute(
-        "SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = pg_catalog.to_regclass(%s) AND tgname = %s",
-        [f'public."{table}"', trigger],
+        "SELECT proname FROM pg_catalog.pg_proc WHERE pronamespace = 'public'::regnamespace "
+        "AND proname LIKE 'audit\\_capture\\_%%' AND NOT proname = ANY (%s)",
+        [sorted(wanted)],
     )
-    return cursor.fetchone() is not None
+    strangers = [name for (name,) in cursor.fetchall()]
+    for name in strangers:
+        cursor.execute(f'DROP FUNCTION public."{name}"() CASCADE')
+    return strangers
 
 
 def _grant(cursor: Any) -> None:
@@ -88,18 +99,17 @@ def _grant(cursor: Any) -> None:
         return
     quoted = '"' + role.replace('"', '""') + '"'
     cursor.execute(f"GRANT SELECT ON public.audit_event TO {quoted}")
-    cursor.execute(
-        f"GRANT EXECUTE ON FUNCTION public.audit_record_v1(text, text, text, text, jsonb, jsonb) TO {quoted}"
-    )
+    cursor.execute(f"GRANT EXECUTE ON FUNCTION public.audit_record_v1(text, text, text, text, jsonb, text) TO {quoted}")
 
 
 def is_current(connection: BaseDatabaseWrapper) -> bool:
     """Whether every tracked table is captured by triggers made for its present columns."""
     with connection.cursor() as cursor:
         present = _present(cursor)
+    columns_of = capture.read_columns(connection)
     return all(
         present.get(capture.function_name(table.name, event)) == hashlib.sha256(sql.encode()).hexdigest()
         for model, tracking in tracked_models()
-        for table in capture.tables_of(model, tracking, connection)
+        for table in capture.tables_of(model, tracking, columns_of)
         for event, sql in capture.functions(table).items()
     )

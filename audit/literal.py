@@ -1,4 +1,8 @@
-"""The running context as the JSON that the ledger's functions read."""
+"""The running context as the text that the ledger's functions read.
+
+Eleven fields apart by unit separators (U+001F): PostgreSQL splits these in half the time that it parses JSON. The
+first says whether the database is to answer with what it wrote, the last is JSON.
+"""
 
 from typing import Any
 
@@ -7,9 +11,12 @@ import orjson
 from audit import conf
 from telemetry.context import Actor, Context
 
+SEPARATOR = "\x1f"
+_UNSAFE = str.maketrans("", "", "\x00" + SEPARATOR)
+
 
 def about(context: Context, actor: Actor, *, echo: bool) -> str:
-    """Return `context` as JSON text for `audit.context`; `echo` asks the database to answer with what it wrote."""
+    """Return `context` as text for `audit.context`; with `echo` the database answers with what it wrote."""
     more: dict[str, Any] = {
         "address": context.client_address,
         "agent": context.user_agent,
@@ -20,19 +27,18 @@ def about(context: Context, actor: Actor, *, echo: bool) -> str:
         "release": conf.release(),
         **context.extra,
     }
-    fields: dict[str, Any] = {
-        "actor_type": actor.type,
-        "actor_id": actor.id,
-        "actor_label": actor.label,
-        "request_id": context.request_id,
-        "trace_id": context.trace_id,
-        "span_id": context.span_id,
-        "task_id": context.task_id,
-        "origin": context.origin,
-        "operation": context.operation,
-        "context": {key: value for key, value in more.items() if value},
-    }
-    if echo:
-        fields["echo"] = 1
-    # jsonb holds no NUL; nothing else in a string can break out of the JSON.
-    return orjson.dumps({key: value for key, value in fields.items() if value}).decode().replace("\\u0000", "")
+    fields = (
+        "echo" if echo else "silent",
+        actor.type,
+        actor.id,
+        actor.label,
+        context.request_id,
+        context.trace_id,
+        context.span_id,
+        context.task_id,
+        context.origin,
+        context.operation,
+    )
+    text = orjson.dumps({key: value for key, value in more.items() if value}).decode().replace("\\u0000", "")
+    # jsonb holds no NUL; within JSON a separator is escaped by itself.
+    return SEPARATOR.join([*(field.translate(_UNSAFE) for field in fields), text])

@@ -87,7 +87,7 @@ def _identify(target: Target) -> tuple[str, str]:
 
 def _insert(connection: BaseDatabaseWrapper, arguments: list[Any]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT public.audit_record_v1(%s, %s, %s, %s, %s::jsonb, %s::jsonb)", arguments)
+        cursor.execute("SELECT public.audit_record_v1(%s, %s, %s, %s, %s::jsonb, %s)", arguments)
         return int(cursor.fetchone()[0])
 
 

@@ -8,7 +8,7 @@ CREATE TABLE public.audit_event (
     recorded_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     txid           xid8        NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
     action         text        NOT NULL,
-    outcome        text        NOT NULL DEFAULT 'success' CHECK (outcome IN ('success', 'denied', 'error')),
+    outcome        text        NOT NULL DEFAULT 'success',
     object_type    text,
     object_id      text,
     changes        jsonb,
@@ -22,9 +22,9 @@ CREATE TABLE public.audit_event (
     origin         text,
     operation      text,
     context        jsonb,
-    -- 244 random bits from the server's strong generator; an event's commitment is made with it when it is sealed.
-    salt           bytea       NOT NULL DEFAULT pg_catalog.uuid_send(pg_catalog.gen_random_uuid())
-                                             || pg_catalog.uuid_send(pg_catalog.gen_random_uuid()),
+    -- 122 random bits from the server's strong generator: its most costly call here, so there is one of it. An event's
+    -- commitment is made with it when the event is sealed.
+    salt           bytea       NOT NULL DEFAULT pg_catalog.uuid_send(pg_catalog.gen_random_uuid()),
     schema_version smallint    NOT NULL DEFAULT 1,
     PRIMARY KEY (id, recorded_at)
 ) PARTITION BY RANGE (recorded_at);
@@ -93,18 +93,15 @@ BEGIN
 END
 $$;
 
--- Who writes when nobody said so: psql, a cron job, a migration by hand.
-CREATE FUNCTION public.audit_database_context_v1() RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT pg_catalog.jsonb_build_object(
-        'actor_type', 'database',
-        'actor_id', session_user,
-        'actor_label', session_user,
-        'origin', 'sql',
-        'operation', pg_catalog.current_setting('application_name', true),
-        'context', pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+-- Who writes when nobody said so: psql, a cron job, a migration by hand. The form is that of audit/literal.py.
+CREATE FUNCTION public.audit_database_context_v1() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT pg_catalog.array_to_string(ARRAY[
+        'silent', 'database', session_user, session_user, '', '', '', '', 'sql',
+        pg_catalog.translate(pg_catalog.current_setting('application_name', true), E'\x1f', ''),
+        pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
             'database_user', session_user,
             'application_name', pg_catalog.current_setting('application_name', true),
-            'address', pg_catalog.host(pg_catalog.inet_client_addr()))))
+            'address', pg_catalog.host(pg_catalog.inet_client_addr())))::text], E'\x1f')
 $$;
 
 -- HMAC-SHA-256 (RFC 2104), cut to 128 bits: equal values can be told, the values can't.
@@ -129,24 +126,84 @@ BEGIN
 END
 $$;
 
+-- Values whose text is longer than `longest` bytes, cut: their beginning, length in characters and SHA-256 stay.
+CREATE FUNCTION public.audit_cut_v1(changes jsonb, longest integer) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    value text;
+BEGIN
+    IF changes IS NULL OR pg_catalog.pg_column_size(changes) <= longest THEN
+        RETURN changes;
+    END IF;
+    CASE pg_catalog.jsonb_typeof(changes)
+        WHEN 'object' THEN
+            RETURN (SELECT pg_catalog.jsonb_object_agg(key, public.audit_cut_v1(item, longest))
+                    FROM pg_catalog.jsonb_each(changes) AS each (key, item));
+        WHEN 'array' THEN
+            RETURN (SELECT pg_catalog.jsonb_agg(public.audit_cut_v1(item, longest) ORDER BY place)
+                    FROM pg_catalog.jsonb_array_elements(changes) WITH ORDINALITY AS each (item, place));
+        ELSE
+            value := changes #>> '{}';
+            IF pg_catalog.octet_length(value) <= longest THEN
+                RETURN changes;
+            END IF;
+            RETURN pg_catalog.jsonb_build_object(
+                'cut', pg_catalog.left(value, 1000), 'length', pg_catalog.length(value),
+                'sha256', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex'));
+    END CASE;
+END
+$$;
+
+-- The two functions of a table whose columns are no longer those that its capture was made for. They know no column by
+-- name: what was excluded stays out, what was masked stays masked, and so does, where anything is, what came since.
+CREATE FUNCTION public.audit_drifted_row_v1(image jsonb, known text[], excluded text[], masked text[])
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(pg_catalog.jsonb_object_agg(name, CASE
+        WHEN name = ANY (masked) OR (pg_catalog.cardinality(masked) > 0 AND name <> ALL (known))
+            THEN public.audit_mask_v1(item #>> '{}')
+        ELSE item END), '{}'::jsonb)
+    FROM pg_catalog.jsonb_each(image) AS each (name, item)
+    WHERE name <> ALL (excluded)
+$$;
+
+CREATE FUNCTION public.audit_drifted_diff_v1(old_image jsonb, new_image jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(pg_catalog.jsonb_object_agg(name, pg_catalog.jsonb_build_array(old_image -> name, n.item)), '{}'::jsonb)
+    FROM pg_catalog.jsonb_each(new_image) AS n (name, item)
+    WHERE old_image -> name IS DISTINCT FROM n.item
+$$;
+
+CREATE FUNCTION public.audit_drifted_key_v1(image jsonb, key_columns text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN pg_catalog.cardinality(key_columns) = 1 THEN image ->> key_columns[1]
+        ELSE (SELECT pg_catalog.jsonb_agg(image -> name ORDER BY place)::text
+              FROM pg_catalog.unnest(key_columns) WITH ORDINALITY AS each (name, place)) END
+$$;
+
 -- The application's one door to the ledger: an event that is no row. `about` is the context as the wrapper sends it.
 CREATE FUNCTION public.audit_record_v1(
-    event_action text, event_outcome text, event_object_type text, event_object_id text, event_changes jsonb, about jsonb
-) RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
+    event_action text, event_outcome text, event_object_type text, event_object_id text, event_changes jsonb, about text
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    a text[] := pg_catalog.string_to_array(about, E'\x1f');
+    event_id bigint;
+BEGIN
+    IF event_outcome NOT IN ('success', 'denied', 'error') THEN
+        RAISE EXCEPTION 'An outcome is success, denied or error, not %.', event_outcome USING ERRCODE = 'check_violation';
+    END IF;
     INSERT INTO public.audit_event (
         action, outcome, object_type, object_id, changes, actor_type, actor_id, actor_label,
         request_id, trace_id, span_id, task_id, origin, operation, context)
     VALUES (
         event_action, event_outcome, event_object_type, event_object_id, event_changes,
-        about ->> 'actor_type', about ->> 'actor_id', about ->> 'actor_label', about ->> 'request_id',
-        about ->> 'trace_id', about ->> 'span_id', about ->> 'task_id', about ->> 'origin', about ->> 'operation',
-        about -> 'context')
-    RETURNING id
+        a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11]::jsonb)
+    RETURNING id INTO event_id;
+    RETURN event_id;
+END
 $$;
 
 REVOKE ALL ON TABLE public.audit_event, public.audit_key FROM PUBLIC;
 REVOKE ALL ON SEQUENCE public.audit_event_id_seq FROM PUBLIC;
 REVOKE ALL ON FUNCTION
     public.audit_ensure_partitions_v1(integer), public.audit_guard_partition_v1(text),
-    public.audit_database_context_v1(), public.audit_mask_v1(text),
-    public.audit_record_v1(text, text, text, text, jsonb, jsonb) FROM PUBLIC;
+    public.audit_database_context_v1(), public.audit_mask_v1(text), public.audit_cut_v1(jsonb, integer),
+    public.audit_drifted_row_v1(jsonb, text[], text[], text[]), public.audit_drifted_diff_v1(jsonb, jsonb),
+    public.audit_drifted_key_v1(jsonb, text[]),
+    public.audit_record_v1(text, text, text, text, jsonb, text) FROM PUBLIC;

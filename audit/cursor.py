@@ -1,0 +1,174 @@
+"""Tells each transaction who writes and why, and hears from the database what it captured.
+
+A psycopg cursor of ours stands below Django's, so that every way to write through a connection passes it: the ORM,
+raw SQL, `executemany`, COPY, and the driver's own cursors. `SET LOCAL audit.context` goes ahead of a transaction's
+first write in the same message, so it costs no round trip, reaches the statement in autocommit as well, and is gone
+with the transaction. The database's answer, a NOTICE in the reply of the changing statement, becomes
+`audit.signals.model_changed` after commit.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache, partial
+from typing import Any, cast
+
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.errors import Diagnostic
+from psycopg.pq import TransactionStatus
+from psycopg.sql import Composable
+
+from audit import echo
+from audit.literal import about
+from telemetry.context import Actor, Context, current
+from telemetry.metrics import counter
+
+_WRITES = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n)*(?:INSERT|UPDATE|DELETE|MERGE|WITH|TRUNCATE|COPY|DO)\b", re.I | re.S)
+_UNDOES = re.compile(r"\s*ROLLBACK\s+TO\b", re.I)
+_ECHO_STATE = "AU001"
+UNTOLD = counter(
+    "audit_echoes_untold_total",
+    "Echoes that nobody was told, since the transaction is managed by hand and its commit isn't seen.",
+)
+_STATE = "_audit_state"  # on the psycopg connection, since a pool hands that one from one user to the next
+
+
+def attach(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    """Django's `connection_created`: have a PostgreSQL connection's cursors tell and hear."""
+    if connection.vendor != "postgresql":
+        return
+    driver = connection.connection
+    state = getattr(driver, _STATE, None)
+    if state is None:
+        state = _State()
+        setattr(driver, _STATE, state)
+        driver.cursor_factory = _telling(driver.cursor_factory)
+        driver.add_notice_handler(state.hear)
+    state.connection = connection
+
+
+class _State:
+    """What one connection has told and heard; a connection is used by one thread at a time."""
+
+    connection: BaseDatabaseWrapper
+
+    def __init__(self) -> None:
+        self.told: tuple[Context, Actor] | None = None  # what the running transaction has been told
+        self._literal: tuple[Context, Actor, str] | None = None  # the last literal made, since contexts repeat
+        self._heard: deque[str] = deque()
+
+    def setting(self, running: Context, actor: Actor) -> str:
+        """Return the statement that tells the running transaction."""
+        if self._literal is None or self._literal[0] is not running or self._literal[1] != actor:
+            text = about(running, actor, echo=True).replace("'", "''")
+            self._literal = (running, actor, f"SET LOCAL audit.context = '{text}'")
+        return self._literal[2]
+
+    def hear(self, diagnostic: Diagnostic) -> None:
+        """psycopg's notice handler: keep an echo until the statement is done; it may not query from here."""
+        if diagnostic.sqlstate == _ECHO_STATE and diagnostic.message_detail:
+            self._heard.append(diagnostic.message_detail)
+
+    def forget(self) -> None:
+        """Drop what was heard of a statement that failed: it changed nothing, whatever its triggers said before."""
+        self._heard.clear()
+
+    def dispatch(self) -> None:
+        """Have what was heard told to the application after commit."""
+        connection = self.connection
+        while self._heard:
+            change = echo.parse(self._heard.popleft(), using=connection.alias)
+            if connection.in_atomic_block or connection.get_autocommit():
+                # Robust: a receiver that raises is logged by Django and harms neither the others nor the caller.
+                connection.on_commit(partial(echo.send, change), robust=True)
+            else:
+                UNTOLD.inc()
+
+
+@cache
+def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
+    """Return `factory` with cursors that tell and hear."""
+
+    class TellingCursor(factory):  # type: ignore[valid-type, misc]
+        def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+            state: _State = getattr(self.connection, _STATE)
+            text = _text_of(query, self)
+            setting = _what_to_tell(state, self.connection, text)
+            try:
+                if not setting:
+                    result = super().execute(query, params, **kwargs)
+                elif isinstance(self, psycopg.ClientCursor):
+                    if params is not None:
+                        setting = setting.replace("%", "%%")
+                    result = super().execute(f"{setting};{text}", params, **kwargs)
+                    self.nextset()  # past the setting's own empty result
+                else:
+                    # Bound on the server, a message holds one statement.
+                    with _one_transaction(self.connection):
+                        super().execute(setting)
+                        result = super().execute(query, params, **kwargs)
+            except BaseException:
+                state.forget()
+                raise
+            state.dispatch()
+            return result
+
+        def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> None:
+            with self._told(_text_of(query, self)):
+                super().executemany(query, params_seq, **kwargs)
+
+        @contextmanager
+        def copy(self, statement: Any, params: Any = None, **kwargs: Any) -> Iterator[Any]:
+            with self._told(_text_of(statement, self)), super().copy(statement, params, **kwargs) as copying:
+                yield copying
+
+        @contextmanager
+        def _told(self, text: str) -> Iterator[None]:
+            """Run statements that can't share a message with the setting, in a transaction that knows."""
+            state: _State = getattr(self.connection, _STATE)
+            setting = _what_to_tell(state, self.connection, text)
+            try:
+                with _one_transaction(self.connection) if setting else nullcontext():
+                    if setting:
+                        super().execute(setting)
+                    yield
+            except BaseException:
+                state.forget()
+                raise
+            state.dispatch()
+
+    TellingCursor.__name__ = f"Telling{factory.__name__}"
+    return cast("type[psycopg.Cursor[Any]]", TellingCursor)
+
+
+def _what_to_tell(state: _State, driver: Any, text: str) -> str:
+    """Return the setting that has to go ahead of a statement; empty where the transaction knows, or only reads."""
+    if driver.pgconn.transaction_status == TransactionStatus.IDLE:
+        state.told = None  # this statement begins a transaction, which knows nothing yet
+    if not _WRITES.match(text):
+        if _UNDOES.match(text):
+            state.told = None  # a SET LOCAL made after the savepoint is undone with it
+        return ""
+    running = current()
+    actor = running.actor
+    if state.told is not None and state.told[0] is running and state.told[1] == actor:
+        return ""
+    state.told = (running, actor)
+    return state.setting(running, actor)
+
+
+def _one_transaction(driver: Any) -> AbstractContextManager[Any]:
+    """Return a transaction where none is open; the running one serves otherwise."""
+    if driver.autocommit and driver.pgconn.transaction_status == TransactionStatus.IDLE:
+        return cast("AbstractContextManager[Any]", driver.transaction())
+    return nullcontext()
+
+
+def _text_of(query: Any, cursor: Any) -> str:
+    if isinstance(query, str):
+        return query
+    if isinstance(query, bytes):
+        return query.decode()
+    return query.as_string(cursor) if isinstance(query, Composable) else str(query)
