@@ -13,7 +13,6 @@ from string import Template
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from audit import conf
 from audit.registry import Tracking
 
 EVENTS = ("insert", "update", "delete", "truncate")
@@ -22,10 +21,17 @@ _SQL = Path(__file__).parent / "sql"
 # Types whose values have no equality operator; their text is compared.
 _WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"})
 # The echo holds the one row, or of many the first few, with long values cut shorter than in the ledger.
-_ECHO = """IF written_count <= 5 THEN
-                first_events := coalesce(first_events, '[]'::jsonb) || pg_catalog.jsonb_build_object(
-                    'id', written.id, 'action', written.action, 'object_id', written.object_id,
-                    'changes', public.audit_cut_v1(written.changes, 65536));
+_EVENT = """pg_catalog.jsonb_build_object(
+                'id', {row}.id, 'action', {row}.action, 'object_id', {row}.object_id, 'changes',
+                CASE WHEN pg_catalog.pg_column_size({row}.changes) > 65536
+                     THEN public.audit_cut_v1({row}.changes, 65536) ELSE {row}.changes END)"""
+_COUNT = f"""written_count := written_count + 1;
+            IF written_count = 1 THEN
+                first_written := written;
+            ELSIF written_count <= 5 THEN
+                first_events := coalesce(
+                    first_events, pg_catalog.jsonb_build_array({_EVENT.format(row="first_written")})
+                ) || {_EVENT.format(row="written")};
             END IF;"""
 
 # Compared first, since a comparison of these costs next to nothing.
@@ -144,10 +150,10 @@ def functions(table: Table | Link) -> dict[str, str]:
             function=_quoted(function_name(table.name, event)),
             subject=_literal(table.subject),
             next_column=table.next_column,
-            limit=conf.value_limit_bytes(),
             rows=rows,
             drifted_rows=drifted[event],
-            echo=_ECHO,
+            count=_COUNT,
+            first_event=_EVENT.format(row="first_written"),
         )
         for event, rows in parts.items()
     }

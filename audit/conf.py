@@ -1,6 +1,7 @@
 """The ledger's settings, one function each."""
 
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections, router
 
 
 def application_role() -> str:
@@ -11,6 +12,16 @@ def application_role() -> str:
 def partition_months_ahead() -> int:
     """Return `AUDIT_PARTITION_MONTHS_AHEAD`: how many monthly partitions stand ready; 12 by default."""
     return int(getattr(settings, "AUDIT_PARTITION_MONTHS_AHEAD", 12))
+
+
+def owner_database() -> str:
+    """Return `AUDIT_OWNER_DATABASE`: the alias that connects as the ledger's owner, which alone may make partitions.
+
+    Where it isn't set: the alias on which Django's routers let `audit` migrate.
+    """
+    if alias := getattr(settings, "AUDIT_OWNER_DATABASE", ""):
+        return str(alias)
+    return next((alias for alias in connections if router.allow_migrate(alias, "audit")), DEFAULT_DB_ALIAS)
 
 
 def value_limit_bytes() -> int:

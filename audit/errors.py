@@ -14,3 +14,7 @@ class RegistrationError(AuditError):
 
 class LedgerUnavailableError(AuditError):
     """The ledger can't be written, so the change was not made. Nothing is half-written; try again shortly."""
+
+
+class PartitionsError(AuditError):
+    """No partition could be made. Nothing has changed, and the default partition takes what fits no other."""

@@ -40,6 +40,7 @@ def install(using: str) -> Report:
         cursor.execute("SELECT public.audit_ensure_partitions_v1(%s)", [conf.partition_months_ahead()])
         report.partitions = cursor.fetchone()[0]
         _grant(cursor)
+        _limit_values(cursor)
         present = _present(cursor)
         columns_of = capture.read_columns(connection)
         wanted: set[str] = set()
@@ -89,6 +90,23 @@ def _remove_strangers(cursor: Any, wanted: set[str]) -> list[str]:
     for name in strangers:
         cursor.execute(f'DROP FUNCTION public."{name}"() CASCADE')
     return strangers
+
+
+def _limit_values(cursor: Any) -> None:
+    """Have values over the limit cut as they are written; the condition keeps all other events from a call."""
+    limit = conf.value_limit_bytes()
+    wanted = f"pg_column_size(new.changes) > {limit}"
+    cursor.execute(
+        "SELECT pg_catalog.pg_get_triggerdef(oid) FROM pg_catalog.pg_trigger "
+        "WHERE tgrelid = 'public.audit_event'::regclass AND tgname = 'audit_cut'"
+    )
+    present = cursor.fetchone()
+    if present is None or wanted not in present[0]:
+        cursor.execute(
+            "CREATE OR REPLACE TRIGGER audit_cut BEFORE INSERT ON public.audit_event FOR EACH ROW "
+            f"WHEN (pg_catalog.{wanted.replace('new.', 'NEW.')}) "
+            f"EXECUTE FUNCTION public.audit_cut_changes_v1({limit})"
+        )
 
 
 def _grant(cursor: Any) -> None:

@@ -9,8 +9,9 @@ DECLARE
     is_drifted boolean := pg_catalog.has_column_privilege(TG_RELID, $next_column::smallint, 'SELECT') IS NOT NULL;
     key_columns text[];
     written record;
+    first_written record;
     written_count integer := 0;
-    first_events jsonb;
+    first_events jsonb;  -- only of a statement that changed many rows
 BEGIN
     IF NOT is_drifted THEN
         -- The block costs next to nothing, and lets a column that was renamed, dropped or retyped behind our back fail
@@ -20,15 +21,12 @@ BEGIN
                 INSERT INTO public.audit_event AS e (
                     action, object_type, object_id, changes, actor_type, actor_id, actor_label,
                     request_id, trace_id, span_id, task_id, origin, operation, context)
-                SELECT c.action, $subject, c.object_id,
-                       CASE WHEN pg_catalog.pg_column_size(c.changes) > $limit
-                            THEN public.audit_cut_v1(c.changes, $limit) ELSE c.changes END,
+                SELECT c.action, $subject, c.object_id, c.changes,
                        about[2], about[3], about[4], about[5], about[6], about[7], about[8], about[9], about[10], more
-                FROM ($rows OFFSET 0) c (action, object_id, changes)
+                FROM ($rows) c (action, object_id, changes)
                 RETURNING e.id, e.action, e.object_id, e.changes
             LOOP
-                written_count := written_count + 1;
-                $echo
+                $count
             END LOOP;
         EXCEPTION WHEN undefined_column OR undefined_function OR datatype_mismatch OR cannot_coerce THEN
             is_drifted := true;
@@ -46,20 +44,18 @@ BEGIN
             INSERT INTO public.audit_event AS e (
                 action, object_type, object_id, changes, actor_type, actor_id, actor_label,
                 request_id, trace_id, span_id, task_id, origin, operation, context)
-            SELECT c.action, $subject, c.object_id,
-                   CASE WHEN pg_catalog.pg_column_size(c.changes) > $limit
-                        THEN public.audit_cut_v1(c.changes, $limit) ELSE c.changes END,
+            SELECT c.action, $subject, c.object_id, c.changes,
                    about[2], about[3], about[4], about[5], about[6], about[7], about[8], about[9], about[10], more
-            FROM ($drifted_rows OFFSET 0) c (action, object_id, changes)
+            FROM ($drifted_rows) c (action, object_id, changes)
             RETURNING e.id, e.action, e.object_id, e.changes
         LOOP
-            written_count := written_count + 1;
-            $echo
+            $count
         END LOOP;
     END IF;
     IF written_count > 0 AND about[1] = 'echo' THEN
         RAISE NOTICE 'audit.model_changed' USING ERRCODE = 'AU001', DETAIL = pg_catalog.jsonb_build_object(
-            'object_type', $subject, 'count', written_count, 'events', first_events)::text;
+            'object_type', $subject, 'count', written_count,
+            'events', coalesce(first_events, pg_catalog.jsonb_build_array($first_event)))::text;
     END IF;
     RETURN NULL;
 END

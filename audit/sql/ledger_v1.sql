@@ -153,7 +153,15 @@ BEGIN
 END
 $$;
 
--- The two functions of a table whose columns are no longer those that its capture was made for. They know no column by
+-- The limit is the trigger's argument: `install` sets it from AUDIT_VALUE_LIMIT_BYTES.
+CREATE FUNCTION public.audit_cut_changes_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.changes := public.audit_cut_v1(NEW.changes, TG_ARGV[0]::integer);
+    RETURN NEW;
+END
+$$;
+
+-- The functions of a table whose columns are no longer those that its capture was made for. They know no column by
 -- name: what was excluded stays out, what was masked stays masked, and so does, where anything is, what came since.
 CREATE FUNCTION public.audit_drifted_row_v1(image jsonb, known text[], excluded text[], masked text[])
 RETURNS jsonb LANGUAGE sql STABLE AS $$
@@ -204,6 +212,6 @@ REVOKE ALL ON SEQUENCE public.audit_event_id_seq FROM PUBLIC;
 REVOKE ALL ON FUNCTION
     public.audit_ensure_partitions_v1(integer), public.audit_guard_partition_v1(text),
     public.audit_database_context_v1(), public.audit_mask_v1(text), public.audit_cut_v1(jsonb, integer),
-    public.audit_drifted_row_v1(jsonb, text[], text[], text[]), public.audit_drifted_diff_v1(jsonb, jsonb),
+    public.audit_cut_changes_v1(), public.audit_drifted_row_v1(jsonb, text[], text[], text[]), public.audit_drifted_diff_v1(jsonb, jsonb),
     public.audit_drifted_key_v1(jsonb, text[]),
     public.audit_record_v1(text, text, text, text, jsonb, text) FROM PUBLIC;
