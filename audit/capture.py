@@ -34,6 +34,7 @@ _COUNT = f"""written_count := written_count + 1;
                 ) || {_EVENT.format(row="written")};
             END IF;"""
 
+_PLAIN_KEYS = frozenset({"smallint", "integer", "bigint", "uuid", "text", "character varying"})
 # Compared first, since a comparison of these costs next to nothing.
 _FIXED_WIDTH = frozenset(
     {"boolean", "smallint", "integer", "bigint", "real", "double precision", "date", "uuid"}
@@ -76,6 +77,11 @@ class Link:
 ColumnsOf = Callable[[str], tuple[tuple[Column, ...], int]]
 
 
+def plain(name: str) -> str:
+    """Return the name that Django's `db_table` or `db_column` stands for: in double quotes it is taken verbatim."""
+    return name[1:-1].replace('""', '"') if len(name) > 2 and name[0] == name[-1] == '"' else name
+
+
 def read_columns(connection: BaseDatabaseWrapper) -> ColumnsOf:
     """Read the columns of all tables of the schema `public` in one query."""
     with connection.cursor() as cursor:
@@ -92,7 +98,7 @@ def read_columns(connection: BaseDatabaseWrapper) -> ColumnsOf:
         last[table] = number
         if not is_dropped:
             columns.setdefault(table, []).append(Column(name, kind))
-    return lambda table: (tuple(columns.get(table, ())), last.get(table, 0) + 1)
+    return lambda table: (tuple(columns.get(plain(table), ())), last.get(plain(table), 0) + 1)
 
 
 def tables_of(model: type[models.Model], tracking: Tracking, columns_of: ColumnsOf) -> list[Table | Link]:
@@ -101,13 +107,18 @@ def tables_of(model: type[models.Model], tracking: Tracking, columns_of: Columns
     found: list[Table | Link] = []
     columns, next_column = columns_of(meta.db_table)
     if columns and not meta.proxy:
-        by_name = {name: f.column for f in meta.local_fields if f.column for name in (f.name, f.attname, f.column)}
+        by_name = {
+            name: plain(field.column)
+            for field in meta.local_fields
+            if field.column
+            for name in (field.name, field.attname, field.column)
+        }
         found.append(
             Table(
-                name=meta.db_table,
+                name=plain(meta.db_table),
                 subject=meta.label_lower,
                 columns=columns,
-                key=tuple(field.column for field in meta.pk_fields if field.column),
+                key=tuple(plain(field.column) for field in meta.pk_fields if field.column),
                 next_column=next_column,
                 mask=frozenset(by_name[name] for name in tracking.mask),
                 exclude=frozenset(by_name[name] for name in tracking.exclude),
@@ -122,11 +133,11 @@ def tables_of(model: type[models.Model], tracking: Tracking, columns_of: Columns
             found.append(
                 Link(
                     next_column=next_column,
-                    name=through._meta.db_table,
+                    name=plain(through._meta.db_table),
                     subject=meta.label_lower,
                     field=field.name,
-                    near=field.m2m_column_name(),
-                    far=field.m2m_reverse_name(),
+                    near=plain(field.m2m_column_name()),
+                    far=plain(field.m2m_reverse_name()),
                 )
             )
     return found
@@ -147,7 +158,7 @@ def functions(table: Table | Link) -> dict[str, str]:
     template = Template((_SQL / "capture_function.sql").read_text(encoding="utf-8"))
     return {
         event: template.substitute(
-            function=_quoted(function_name(table.name, event)),
+            function=quoted(function_name(table.name, event)),
             subject=_literal(table.subject),
             next_column=table.next_column,
             rows=rows,
@@ -161,12 +172,12 @@ def functions(table: Table | Link) -> dict[str, str]:
 
 def triggers(table: Table | Link) -> dict[str, str]:
     """Return the CREATE TRIGGER statements for `functions`, by event."""
-    name = _quoted(table.name)
+    name = quoted(table.name)
 
     def trigger(event: str, referencing: str) -> str:
         return (
             f"CREATE OR REPLACE TRIGGER audit_{event} AFTER {event.upper()} ON public.{name} {referencing}"
-            f"FOR EACH STATEMENT EXECUTE FUNCTION public.{_quoted(function_name(table.name, event))}()"
+            f"FOR EACH STATEMENT EXECUTE FUNCTION public.{quoted(function_name(table.name, event))}()"
         )
 
     return {
@@ -180,8 +191,8 @@ def triggers(table: Table | Link) -> dict[str, str]:
 def _table_parts(table: Table) -> dict[str, str]:
     captured = [column for column in table.columns if column.name not in table.exclude]
     label = table.subject
-    joined = " AND ".join(f"o.{_quoted(key)} = n.{_quoted(key)}" for key in table.key)
-    first = _quoted(table.key[0])
+    joined = " AND ".join(f"o.{quoted(key)} = n.{quoted(key)}" for key in table.key)
+    first = quoted(table.key[0])
     changed = " OR ".join(
         _differs(column)
         for column in sorted(captured, key=lambda column: column.type not in _FIXED_WIDTH)
@@ -258,7 +269,10 @@ def _drifted_link_parts(link: Link) -> dict[str, str]:
 
 
 def _link_parts(link: Link) -> dict[str, str]:
-    near, far = _quoted(link.near), _quoted(link.far)
+    near, far = quoted(link.near), quoted(link.far)
+
+    def only(rows: str, others: str) -> str:
+        return f"(SELECT {near}, {far} FROM {rows} EXCEPT ALL SELECT {near}, {far} FROM {others})"
 
     def moved(kind: str, rows: str) -> str:
         return f"""SELECT {_literal(f"{link.subject}.updated")}, r.{near}::text,
@@ -268,7 +282,8 @@ def _link_parts(link: Link) -> dict[str, str]:
 
     return {
         "insert": moved("added", "new_rows"),
-        "update": f"{moved('removed', 'old_rows')}\n    UNION ALL\n    {moved('added', 'new_rows')}",
+        "update": f"{moved('removed', only('old_rows', 'new_rows'))}\n    UNION ALL\n    "
+        f"{moved('added', only('new_rows', 'old_rows'))}",
         "delete": moved("removed", "old_rows"),
         "truncate": f"SELECT {_literal(f'{link.subject}.truncated')}, NULL::text, "
         f"pg_catalog.jsonb_build_object({_literal(link.field)}, NULL::jsonb)",
@@ -277,12 +292,12 @@ def _link_parts(link: Link) -> dict[str, str]:
 
 def _differs(column: Column) -> str:
     cast = "::text" if column.type in _WITHOUT_EQUALITY else ""
-    name = _quoted(column.name)
+    name = quoted(column.name)
     return f"o.{name}{cast} IS DISTINCT FROM n.{name}{cast}"
 
 
 def _value(table: Table, alias: str, column: Column) -> str:
-    value = f"{alias}.{_quoted(column.name)}"
+    value = f"{alias}.{quoted(column.name)}"
     return f"public.audit_mask_v1({value}::text)" if column.name in table.mask else value
 
 
@@ -293,20 +308,24 @@ def _whole(table: Table, alias: str) -> str:
     if hidden := sorted((table.exclude | table.mask) & names):
         row += f" - ARRAY[{', '.join(map(_literal, hidden))}]"
     if masked := sorted(table.mask & names - table.exclude):
-        pairs = ", ".join(f"{_literal(name)}, public.audit_mask_v1({alias}.{_quoted(name)}::text)" for name in masked)
+        pairs = ", ".join(f"{_literal(name)}, public.audit_mask_v1({alias}.{quoted(name)}::text)" for name in masked)
         row = f"({row}) || pg_catalog.jsonb_build_object({pairs})"
     return row
 
 
 def _key(table: Table, alias: str) -> str:
-    """The object's id as text; a composite key as a JSON array."""
+    """The object's id as text, the same whoever writes; a composite key as canonical JSON (RFC 8785)."""
+    kinds = {column.name: column.type for column in table.columns}
     if len(table.key) == 1:
-        return f"{alias}.{_quoted(table.key[0])}::text"
-    parts = ", ".join(f"{alias}.{_quoted(key)}" for key in table.key)
-    return f"pg_catalog.jsonb_build_array({parts})::text"
+        key = f"{alias}.{quoted(table.key[0])}"
+        # The text of other types hangs on the session: its time zone, its date style.
+        return f"{key}::text" if kinds.get(table.key[0]) in _PLAIN_KEYS else f"pg_catalog.to_jsonb({key}) #>> '{{}}'"
+    parts = " || ',' || ".join(f"pg_catalog.to_jsonb({alias}.{quoted(key)})::text" for key in table.key)
+    return f"'[' || {parts} || ']'"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return `name` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -9,7 +9,7 @@ with the transaction. The database's answer, a NOTICE in the reply of the changi
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any, cast
@@ -25,8 +25,19 @@ from audit.literal import about
 from telemetry.context import Actor, Context, current
 from telemetry.metrics import counter
 
-_WRITES = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n)*(?:INSERT|UPDATE|DELETE|MERGE|WITH|TRUNCATE|COPY|DO)\b", re.I | re.S)
-_UNDOES = re.compile(r"\s*ROLLBACK\s+TO\b", re.I)
+_BLANK = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
+# Transaction control, and what writes no rows or may not share a message with another statement.
+_CONTROLS = re.compile(
+    _BLANK + r"(?:SAVEPOINT|RELEASE|BEGIN|START|COMMIT|END|ROLLBACK|ABORT|PREPARE\s+TRANSACTION|SET|RESET|SHOW|DISCARD"
+    r"|DECLARE|FETCH|MOVE|CLOSE|LISTEN|UNLISTEN|NOTIFY|LOCK|DEALLOCATE|VACUUM|ANALYZE|CHECKPOINT|CLUSTER|REINDEX"
+    r"|CREATE|ALTER|DROP|COMMENT|GRANT|REVOKE|REFRESH|SECURITY|IMPORT)\b",
+    re.I | re.S,
+)
+_ENDS = re.compile(_BLANK + r"(?:BEGIN|START|COMMIT|END|ROLLBACK|ABORT)\b", re.I | re.S)
+# A SELECT that begins with a function may write by it, unless it is one of these; all other first words may as well.
+_READS = re.compile(
+    r"\s*SELECT\s+(?:(?:count|sum|avg|min|max|array_agg|coalesce|current_setting)\(|(?!(?:[\w\"]+\.)*[\w\"]+\())", re.I
+)
 _ECHO_STATE = "AU001"
 UNTOLD = counter(
     "audit_echoes_untold_total",
@@ -45,6 +56,7 @@ def attach(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
         state = _State()
         setattr(driver, _STATE, state)
         driver.cursor_factory = _telling(driver.cursor_factory)
+        driver.transaction = _noticed(driver.transaction, state)
         driver.add_notice_handler(state.hear)
     state.connection = connection
 
@@ -87,6 +99,20 @@ class _State:
                 UNTOLD.inc()
 
 
+def _noticed(begin: Callable[..., Any], state: _State) -> Callable[..., Any]:
+    """Return the driver's own `transaction()`, whose statements pass no cursor, with its end noticed."""
+
+    @contextmanager
+    def transaction(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        try:
+            with begin(*args, **kwargs) as running:
+                yield running
+        finally:
+            state.told = None
+
+    return transaction
+
+
 @cache
 def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
     """Return `factory` with cursors that tell and hear."""
@@ -99,13 +125,10 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
             try:
                 if not setting:
                     result = super().execute(query, params, **kwargs)
-                elif isinstance(self, psycopg.ClientCursor):
-                    if params is not None:
-                        setting = setting.replace("%", "%%")
-                    result = super().execute(f"{setting};{text}", params, **kwargs)
-                    self.nextset()  # past the setting's own empty result
+                elif isinstance(self, psycopg.ClientCursor) and not self.connection.pgconn.pipeline_status:
+                    result = self._execute_in_one_message(setting, query, text, params, kwargs)
                 else:
-                    # Bound on the server, a message holds one statement.
+                    # Bound on the server or in a pipeline, a message holds one statement.
                     with _one_transaction(self.connection):
                         super().execute(setting)
                         result = super().execute(query, params, **kwargs)
@@ -113,6 +136,20 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
                 state.forget()
                 raise
             state.dispatch()
+            return result
+
+        def _execute_in_one_message(self, setting: str, query: Any, text: str, params: Any, kwargs: Any) -> Any:
+            if params is not None:
+                setting = setting.replace("%", "%%")
+            is_alone = self.connection.pgconn.transaction_status == TransactionStatus.IDLE
+            try:
+                result = super().execute(f"{setting};{text}", params, **kwargs)
+            except psycopg.errors.InvalidTransactionTermination:
+                # A procedure that commits wants the message for itself. All of this one was rolled back.
+                if not (is_alone and self.connection.autocommit):
+                    raise
+                return super().execute(query, params, **kwargs)
+            self.nextset()  # past the setting's own empty result
             return result
 
         def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> None:
@@ -147,13 +184,16 @@ def _what_to_tell(state: _State, driver: Any, text: str) -> str:
     """Return the setting that has to go ahead of a statement; empty where the transaction knows, or only reads."""
     if driver.pgconn.transaction_status == TransactionStatus.IDLE:
         state.told = None  # this statement begins a transaction, which knows nothing yet
-    if not _WRITES.match(text):
-        if _UNDOES.match(text):
-            state.told = None  # a SET LOCAL made after the savepoint is undone with it
+    if _CONTROLS.match(text):
+        if _ENDS.match(text):
+            state.told = None  # with the transaction, or the part of it that is undone, the setting goes
+        return ""
+    told = state.told
+    if told is None and ";" not in text and _READS.match(text):
         return ""
     running = current()
     actor = running.actor
-    if state.told is not None and state.told[0] is running and state.told[1] == actor:
+    if told is not None and told[0] is running and told[1] == actor:
         return ""
     state.told = (running, actor)
     return state.setting(running, actor)

@@ -62,8 +62,8 @@ def _install_table(cursor: Any, table: capture.Table | capture.Link, present: di
         if present.get(name) == digest:
             continue
         cursor.execute(sql)
-        cursor.execute(f'REVOKE ALL ON FUNCTION public."{name}"() FROM PUBLIC')
-        cursor.execute(f"COMMENT ON FUNCTION public.\"{name}\"() IS '{digest}'")
+        cursor.execute(f"REVOKE ALL ON FUNCTION public.{capture.quoted(name)}() FROM PUBLIC")
+        cursor.execute(f"COMMENT ON FUNCTION public.{capture.quoted(name)}() IS '{digest}'")
         if name not in present:
             cursor.execute(make_trigger[event])
         renewed.append(f"{table.name}.{event}")
@@ -88,7 +88,7 @@ def _remove_strangers(cursor: Any, wanted: set[str]) -> list[str]:
     )
     strangers = [name for (name,) in cursor.fetchall()]
     for name in strangers:
-        cursor.execute(f'DROP FUNCTION public."{name}"() CASCADE')
+        cursor.execute(f"DROP FUNCTION public.{capture.quoted(name)}() CASCADE")
     return strangers
 
 
@@ -115,7 +115,7 @@ def _grant(cursor: Any) -> None:
     cursor.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s AND rolname <> current_user", [role])
     if not cursor.fetchone():
         return
-    quoted = '"' + role.replace('"', '""') + '"'
+    quoted = capture.quoted(role)
     cursor.execute(f"GRANT SELECT ON public.audit_event TO {quoted}")
     cursor.execute(f"GRANT EXECUTE ON FUNCTION public.audit_record_v1(text, text, text, text, jsonb, text) TO {quoted}")
 

@@ -81,7 +81,10 @@ def _identify(target: Target) -> tuple[str, str]:
     if target is None:
         return "", ""
     if isinstance(target, models.Model):
-        return target._meta.label_lower, str(target.pk)
+        key = target.pk
+        if isinstance(key, tuple):  # a composite key, in the form that the capture gives it
+            return target._meta.label_lower, orjson.dumps(key, default=str).decode()
+        return target._meta.label_lower, str(key)
     return target
 
 

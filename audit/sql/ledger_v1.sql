@@ -96,7 +96,7 @@ $$;
 -- Who writes when nobody said so: psql, a cron job, a migration by hand. The form is that of audit/literal.py.
 CREATE FUNCTION public.audit_database_context_v1() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT pg_catalog.array_to_string(ARRAY[
-        'silent', 'database', session_user, session_user, '', '', '', '', 'sql',
+        'silent', 'database', session_user::text, session_user::text, '', '', '', '', 'sql',
         pg_catalog.translate(pg_catalog.current_setting('application_name', true), E'\x1f', ''),
         pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
             'database_user', session_user,
@@ -181,7 +181,7 @@ $$;
 
 CREATE FUNCTION public.audit_drifted_key_v1(image jsonb, key_columns text[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN pg_catalog.cardinality(key_columns) = 1 THEN image ->> key_columns[1]
-        ELSE (SELECT pg_catalog.jsonb_agg(image -> name ORDER BY place)::text
+        ELSE (SELECT '[' || pg_catalog.string_agg((image -> name)::text, ',' ORDER BY place) || ']'
               FROM pg_catalog.unnest(key_columns) WITH ORDINALITY AS each (name, place)) END
 $$;
 
