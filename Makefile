@@ -5,7 +5,7 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format clean lock
+.PHONY: help setup run test bench lint format clean lock
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -18,6 +18,9 @@ run: $(VENV)/.run-stamp ## Start the whole platform; Ctrl-C stops it
 
 test: $(VENV)/.dev-stamp ## Run the tests, against servers that they start themselves
 	@exec $(PYTHON) -m pytest
+
+bench: $(VENV)/.bench-stamp ## Measure the ledger beside other audit libraries (some minutes; ROUNDS=9)
+	@exec $(PYTHON) tests/benchmarks/audit.py --rounds $(or $(ROUNDS),9)
 
 lint: $(VENV)/.dev-stamp ## Check style, types and the arrows between packages
 	$(VENV)/bin/ruff check
@@ -33,12 +36,14 @@ clean: ## Remove .venv and caches; .local with its data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The locked files name no host, hold for every platform, and dev.txt has all of run.txt.
+# The locked files name no host, hold for every platform; dev.txt has all of run.txt, and bench.txt all of dev.txt.
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra platform --extra embedded --group build \
 		--universal --python-version 3.11 --generate-hashes --no-header -o requirements/run.txt
 	uv pip compile pyproject.toml --extra platform --extra embedded --group dev -c requirements/run.txt \
 		--universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra platform --extra embedded --group dev --group bench -c requirements/dev.txt \
+		--universal --python-version 3.11 --generate-hashes --no-header -o requirements/bench.txt
 
 # The newest Python that really runs: a version manager's shim may be there and fail.
 $(PYTHON):
@@ -63,3 +68,10 @@ $(VENV)/.dev-stamp: requirements/dev.txt requirements/run.txt pyproject.toml | $
 	@$(PIP) install --no-compile --require-hashes -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.run-stamp $@
+
+# bench.txt has all of dev.txt.
+$(VENV)/.bench-stamp: requirements/bench.txt requirements/dev.txt requirements/run.txt pyproject.toml | $(PYTHON)
+	@echo "Installing the libraries to measure beside the ledger …"
+	@$(PIP) install --no-compile --require-hashes -r requirements/bench.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $(VENV)/.run-stamp $(VENV)/.dev-stamp $@

@@ -5,11 +5,11 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import generics, pagination, permissions, serializers
+from rest_framework import generics, pagination, permissions, renderers, serializers
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from audit import queries, recording
+from audit import queries, recording, values
 from audit.models import Event
 
 SCOPE = "audit:read"
@@ -29,9 +29,17 @@ class MayReadLedger(permissions.BasePermission):
         return bool(is_granted)
 
 
+class ExactJSONRenderer(renderers.JSONRenderer):
+    """JSON in which a number has all its digits: Django REST framework's own makes strings of decimals."""
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        return b"" if data is None else values.dumps(data)
+
+
 class EventSerializer(serializers.ModelSerializer[Event]):
     changes = serializers.DictField(
-        source="differences", help_text="Each field as [before, after]; values as they were in the row."
+        source="differences",
+        help_text="Each field as [before, after]; values as they were in the row, numbers with all their digits.",
     )
 
     class Meta:
@@ -86,6 +94,7 @@ class EventList(generics.ListAPIView[Event]):
     """Events of the ledger, newest first."""
 
     serializer_class = EventSerializer
+    renderer_classes = [ExactJSONRenderer]
     permission_classes = [MayReadLedger]
     pagination_class = EventPagination
     queryset = Event.objects.none()
@@ -109,6 +118,7 @@ class EventDetail(generics.RetrieveAPIView[Event]):
     """One event of the ledger."""
 
     serializer_class = EventSerializer
+    renderer_classes = [ExactJSONRenderer]
     permission_classes = [MayReadLedger]
     queryset = Event.objects.all()
 

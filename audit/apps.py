@@ -10,11 +10,12 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import cursor, echo_receivers, logins
-        from audit.checks import every_model_is_decided
+        from audit.checks import every_model_is_decided, ledger_is_in_place
         from audit.install import after_migrate
 
         connection_created.connect(cursor.attach, dispatch_uid="audit.cursor")
         post_migrate.connect(after_migrate, sender=self, dispatch_uid="audit.install")
         checks.register(every_model_is_decided, checks.Tags.models)
+        checks.register(ledger_is_in_place, checks.Tags.database)
         echo_receivers.connect()
         logins.connect()

@@ -5,6 +5,7 @@ the database's catalogue, not from the model, since a trigger sees the table as 
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ _WITHOUT_EQUALITY = frozenset({"json", "xml", "point", "line", "lseg", "box", "p
 _EVENT = """pg_catalog.jsonb_build_object(
                 'id', {row}.id, 'action', {row}.action, 'object_id', {row}.object_id, 'changes',
                 CASE WHEN pg_catalog.pg_column_size({row}.changes) > 65536
-                     THEN public.audit_cut_v1({row}.changes, 65536) ELSE {row}.changes END)"""
+                     THEN public.audit_cut_v1({row}.action, {row}.changes, 65536) ELSE {row}.changes END)"""
 _COUNT = f"""written_count := written_count + 1;
             IF written_count = 1 THEN
                 first_written := written;
@@ -34,6 +35,15 @@ _COUNT = f"""written_count := written_count + 1;
                 ) || {_EVENT.format(row="written")};
             END IF;"""
 
+_JSON = frozenset({"json", "jsonb"})
+# Types whose text hangs on a session's settings, and what the captures of tables with them set for themselves.
+_SETTINGS = (
+    (re.compile(r"real|double precision"), "extra_float_digits = 1"),
+    (re.compile(r"bytea"), "bytea_output = hex"),
+    (re.compile(r"interval"), "IntervalStyle = postgres"),
+    (re.compile(r"(?:date|ts|tstz)(?:multi)?range"), "DateStyle = ISO"),
+    (re.compile(r"tstz(?:multi)?range"), "TimeZone = UTC"),
+)
 _PLAIN_KEYS = frozenset({"smallint", "integer", "bigint", "uuid", "text", "character varying"})
 # Compared first, since a comparison of these costs next to nothing.
 _FIXED_WIDTH = frozenset(
@@ -86,8 +96,11 @@ def read_columns(connection: BaseDatabaseWrapper) -> ColumnsOf:
     """Read the columns of all tables of the schema `public` in one query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, NULL), a.attnum, a.attisdropped "
+            # A domain is its base type; a dropped column has none.
+            "SELECT c.relname, a.attname, "
+            "pg_catalog.format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), NULL), a.attnum, a.attisdropped "
             "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid "
+            "LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
             "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 "
             "ORDER BY c.relname, a.attnum"
         )
@@ -159,6 +172,7 @@ def functions(table: Table | Link) -> dict[str, str]:
     return {
         event: template.substitute(
             function=quoted(function_name(table.name, event)),
+            settings=" ".join(f"SET {setting}" for setting in _settings_of(table)),
             subject=_literal(table.subject),
             next_column=table.next_column,
             rows=rows,
@@ -168,6 +182,20 @@ def functions(table: Table | Link) -> dict[str, str]:
         )
         for event, rows in parts.items()
     }
+
+
+def _settings_of(table: Table | Link) -> list[str]:
+    """What must be set while `table` is captured, so that a value reads the same whoever writes."""
+    # Custom plans would be made again and again once a bulk statement has been seen, and be bad for one row.
+    always = ["plan_cache_mode = force_generic_plan"]
+    if isinstance(table, Link):
+        return always
+    kinds = " ".join(column.type for column in table.columns)
+    settings = [setting for pattern, setting in _SETTINGS if pattern.search(kinds)]
+    sensitive = table.mask | set(table.key)
+    if any(column.type.startswith("timestamp with") and column.name in sensitive for column in table.columns):
+        settings.append("TimeZone = UTC")
+    return always + sorted(set(settings))
 
 
 def triggers(table: Table | Link) -> dict[str, str]:
@@ -298,7 +326,25 @@ def _differs(column: Column) -> str:
 
 def _value(table: Table, alias: str, column: Column) -> str:
     value = f"{alias}.{quoted(column.name)}"
-    return f"public.audit_mask_v1({value}::text)" if column.name in table.mask else value
+    if column.name in table.mask:
+        return f"public.audit_mask_v1({value}::text)"
+    return (
+        f"CASE WHEN {_is_ambiguous(value)} THEN {_unambiguous(value)} ELSE {value}::jsonb END"
+        if (column.type in _JSON)
+        else value
+    )
+
+
+def _is_ambiguous(value: str) -> str:
+    """Whether JSON would be taken for no value at all, or for one of the ledger's own marks."""
+    return (
+        f"pg_catalog.jsonb_typeof({value}::jsonb) = 'null' OR (pg_catalog.jsonb_typeof({value}::jsonb) = 'object' "
+        f"AND {value}::jsonb ?| ARRAY['masked', 'cut', 'json'])"
+    )
+
+
+def _unambiguous(value: str) -> str:
+    return f"pg_catalog.jsonb_build_object('json', {value})"
 
 
 def _whole(table: Table, alias: str) -> str:
@@ -310,6 +356,13 @@ def _whole(table: Table, alias: str) -> str:
     if masked := sorted(table.mask & names - table.exclude):
         pairs = ", ".join(f"{_literal(name)}, public.audit_mask_v1({alias}.{quoted(name)}::text)" for name in masked)
         row = f"({row}) || pg_catalog.jsonb_build_object({pairs})"
+    for column in table.columns:
+        if column.type in _JSON and column.name not in table.mask | table.exclude:
+            value = f"{alias}.{quoted(column.name)}"
+            row = (
+                f"({row}) || CASE WHEN {_is_ambiguous(value)} THEN pg_catalog.jsonb_build_object("
+                f"{_literal(column.name)}, {_unambiguous(value)}) ELSE '{{}}'::jsonb END"
+            )
     return row
 
 

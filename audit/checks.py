@@ -1,12 +1,13 @@
-"""A model that nobody decided about is an error, not a silence."""
+"""A model that nobody decided about is an error, not a silence; so is a capture that isn't what it should be."""
 
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-from django.apps import AppConfig, apps
+from django.apps import apps
 from django.core.checks import CheckMessage, Error
 
-from audit import registry
+from audit import registry, status
 from audit.errors import RegistrationError
 
 
@@ -18,7 +19,7 @@ def every_model_is_decided(app_configs: Any, **kwargs: Any) -> list[CheckMessage
     except RegistrationError as error:
         errors.append(Error(str(error), id="audit.E002"))
     for app in app_configs or apps.get_app_configs():
-        if not _is_of_the_project(app):
+        if not status.is_of_the_project(app):
             continue
         for model in app.get_models():
             if not registry.tracking_of(model) and not registry.exemption_of(model):
@@ -33,5 +34,16 @@ def every_model_is_decided(app_configs: Any, **kwargs: Any) -> list[CheckMessage
     return errors
 
 
-def _is_of_the_project(app: AppConfig) -> bool:
-    return app.name != "audit" and not {"site-packages", "dist-packages"} & set(Path(app.path).parts)
+def ledger_is_in_place(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Fail for each drift of the ledger (audit.E003); as Django's database checks, on the named databases alone.
+
+    `migrate` asks this before it begins. It mends drifts, so it isn't kept from its work.
+    """
+    if sys.argv[1:2] == ["migrate"]:
+        return []
+    return [
+        Error(problem, hint="manage audit_status tells all.", id="audit.E003")
+        for alias in databases or ()
+        if status.has_ledger(alias)
+        for problem in status.read(alias).problems
+    ]

@@ -20,7 +20,7 @@ from psycopg.errors import Diagnostic
 from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
-from audit import echo
+from audit import echo, unavailable
 from audit.literal import about
 from telemetry.context import Actor, Context, current
 from telemetry.metrics import counter
@@ -91,10 +91,10 @@ class _State:
         """Have what was heard told to the application after commit."""
         connection = self.connection
         while self._heard:
-            change = echo.parse(self._heard.popleft(), using=connection.alias)
+            tell = partial(echo.send, self._heard.popleft(), using=connection.alias)
             if connection.in_atomic_block or connection.get_autocommit():
                 # Robust: a receiver that raises is logged by Django and harms neither the others nor the caller.
-                connection.on_commit(partial(echo.send, change), robust=True)
+                connection.on_commit(tell, robust=True)
             else:
                 UNTOLD.inc()
 
@@ -132,8 +132,9 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
                     with _one_transaction(self.connection):
                         super().execute(setting)
                         result = super().execute(query, params, **kwargs)
-            except BaseException:
+            except BaseException as error:
                 state.forget()
+                unavailable.refuse(error)
                 raise
             state.dispatch()
             return result
@@ -171,8 +172,9 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
                     if setting:
                         super().execute(setting)
                     yield
-            except BaseException:
+            except BaseException as error:
                 state.forget()
+                unavailable.refuse(error)
                 raise
             state.dispatch()
 
@@ -188,10 +190,9 @@ def _what_to_tell(state: _State, driver: Any, text: str) -> str:
         if _ENDS.match(text):
             state.told = None  # with the transaction, or the part of it that is undone, the setting goes
         return ""
-    told = state.told
-    if told is None and ";" not in text and _READS.match(text):
+    told, running = state.told, current()
+    if (told is None or told[0] is running) and ";" not in text and _READS.match(text):
         return ""
-    running = current()
     actor = running.actor
     if told is not None and told[0] is running and told[1] == actor:
         return ""

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from audit import values
 from audit.signals import model_changed
 
 
@@ -29,7 +28,7 @@ class Change:
 
 def parse(text: str, *, using: str) -> Change:
     """Return the change that a capture function put into its notice."""
-    echo = orjson.loads(text)
+    echo = values.loads(text)
     events = echo["events"]
     only = events[0] if echo["count"] == 1 else {}
     return Change(
@@ -44,6 +43,11 @@ def parse(text: str, *, using: str) -> Change:
     )
 
 
-def send(change: Change) -> None:
+def send(notice: str, *, using: str) -> None:
+    """Tell every receiver what a notice says; read here, after commit, so that nothing in it can fail the write."""
+    tell(parse(notice, using=using))
+
+
+def tell(change: Change) -> None:
     """Tell every receiver of `model_changed`; one that raises is logged and stops none of the others."""
     model_changed.send_robust(sender=None, change=change)

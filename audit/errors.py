@@ -1,5 +1,7 @@
 """What can go wrong in the ledger; the docstring is the message where none is given."""
 
+import psycopg
+
 
 class AuditError(Exception):
     """The ledger refused."""
@@ -12,8 +14,15 @@ class RegistrationError(AuditError):
     """A model is registered with the ledger in a way that contradicts itself."""
 
 
-class LedgerUnavailableError(AuditError):
-    """The ledger can't be written, so the change was not made. Nothing is half-written; try again shortly."""
+class LedgerUnavailableError(AuditError, psycopg.OperationalError):
+    """The ledger can't be written, so the change was not made. Nothing is half-written; try again shortly.
+
+    Django makes its `OperationalError` of it, whatever the database's own error was: code that takes an
+    `IntegrityError` for a value that exists already must not take this for one.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(f"The ledger can't be written, so the change was not made: {reason or 'unknown'}")
 
 
 class PartitionsError(AuditError):

@@ -3,14 +3,12 @@
 Runs after each migrate, as the owner; what is already right is left alone, so a run without changes locks nothing.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 
-from audit import capture, conf
+from audit import capture, conf, partitions, status
 from audit.registry import tracked_models
 
 
@@ -35,13 +33,12 @@ def after_migrate(sender: Any, using: str, plan: Any = (), **kwargs: Any) -> Non
 def install(using: str) -> Report:
     """Make partitions, grants, capture functions and triggers what they should be, in one transaction."""
     connection = connections[using]
-    report = Report()
+    # First, and apart: while partitions are made writers wait, so it's no part of the longer transaction.
+    report = Report(partitions=len(partitions.ensure(using)))
     with transaction.atomic(using=using), connection.cursor() as cursor:
-        cursor.execute("SELECT public.audit_ensure_partitions_v1(%s)", [conf.partition_months_ahead()])
-        report.partitions = cursor.fetchone()[0]
         _grant(cursor)
         _limit_values(cursor)
-        present = _present(cursor)
+        present = status.read_catalogue(connection)["captures"]
         columns_of = capture.read_columns(connection)
         wanted: set[str] = set()
         for model, tracking in tracked_models():
@@ -52,31 +49,21 @@ def install(using: str) -> Report:
     return report
 
 
-def _install_table(cursor: Any, table: capture.Table | capture.Link, present: dict[str, str]) -> list[str]:
-    """Create or replace what differs; the digest of a function's text is kept as its comment."""
+def _install_table(cursor: Any, table: capture.Table | capture.Link, present: status.Present) -> list[str]:
+    """Create or replace what is missing, outdated, disabled or no longer what was made here."""
     renewed = []
-    make_trigger = capture.triggers(table)
-    for event, sql in capture.functions(table).items():
-        name = capture.function_name(table.name, event)
-        digest = hashlib.sha256(sql.encode()).hexdigest()
-        if present.get(name) == digest:
+    functions, triggers = capture.functions(table), capture.triggers(table)
+    for one in status.states_of(table, present):
+        if one.state == "current":
             continue
-        cursor.execute(sql)
-        cursor.execute(f"REVOKE ALL ON FUNCTION public.{capture.quoted(name)}() FROM PUBLIC")
-        cursor.execute(f"COMMENT ON FUNCTION public.{capture.quoted(name)}() IS '{digest}'")
-        if name not in present:
-            cursor.execute(make_trigger[event])
-        renewed.append(f"{table.name}.{event}")
+        cursor.execute(functions[one.event])
+        name = capture.quoted(capture.function_name(table.name, one.event))
+        cursor.execute(f"REVOKE ALL ON FUNCTION public.{name}() FROM PUBLIC")
+        cursor.execute(triggers[one.event])
+        if one.state == "disabled":  # replacing a trigger leaves that as it is
+            cursor.execute(f"ALTER TABLE public.{capture.quoted(table.name)} ENABLE TRIGGER audit_{one.event}")
+        renewed.append(f"{table.name}.{one.event}")
     return renewed
-
-
-def _present(cursor: Any) -> dict[str, str]:
-    """The digests of the capture functions that a trigger calls."""
-    cursor.execute(
-        "SELECT p.proname, pg_catalog.obj_description(p.oid, 'pg_proc') FROM pg_catalog.pg_trigger t "
-        "JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid WHERE t.tgname LIKE 'audit\\_%' AND t.tgenabled <> 'D'"
-    )
-    return {name: digest for name, digest in cursor.fetchall() if digest}
 
 
 def _remove_strangers(cursor: Any, wanted: set[str]) -> list[str]:
@@ -116,18 +103,15 @@ def _grant(cursor: Any) -> None:
     if not cursor.fetchone():
         return
     quoted = capture.quoted(role)
+    # First take away what default privileges may have given.
+    cursor.execute(f"REVOKE ALL ON TABLE public.audit_event, public.audit_key FROM {quoted}")
+    cursor.execute(f"REVOKE ALL ON SEQUENCE public.audit_event_id_seq FROM {quoted}")
+    cursor.execute(
+        "SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p WHERE p.pronamespace = 'public'::regnamespace "
+        "AND p.proname LIKE 'audit\\_%%' AND pg_catalog.has_function_privilege(%s, p.oid, 'EXECUTE')",
+        [role],
+    )
+    for (function,) in cursor.fetchall():
+        cursor.execute(f"REVOKE ALL ON FUNCTION {function} FROM {quoted}")
     cursor.execute(f"GRANT SELECT ON public.audit_event TO {quoted}")
     cursor.execute(f"GRANT EXECUTE ON FUNCTION public.audit_record_v1(text, text, text, text, jsonb, text) TO {quoted}")
-
-
-def is_current(connection: BaseDatabaseWrapper) -> bool:
-    """Whether every tracked table is captured by triggers made for its present columns."""
-    with connection.cursor() as cursor:
-        present = _present(cursor)
-    columns_of = capture.read_columns(connection)
-    return all(
-        present.get(capture.function_name(table.name, event)) == hashlib.sha256(sql.encode()).hexdigest()
-        for model, tracking in tracked_models()
-        for table in capture.tables_of(model, tracking, columns_of)
-        for event, sql in capture.functions(table).items()
-    )

@@ -6,10 +6,9 @@ first says whether the database is to answer with what it wrote, the last is JSO
 
 from typing import Any
 
-import orjson
-
-from audit import conf
+from audit import conf, values
 from telemetry.context import Actor, Context
+from telemetry.redaction import hide
 
 SEPARATOR = "\x1f"
 _UNSAFE = str.maketrans("", "", "\x00" + SEPARATOR)
@@ -22,7 +21,7 @@ def about(context: Context, actor: Actor, *, echo: bool) -> str:
         "agent": context.user_agent,
         "token_id": context.token_id,
         "session": context.session_id_hash,
-        "reason": context.reason,
+        "reason": hide(context.reason),
         "parent_task_id": context.parent_task_id,
         "release": conf.release(),
         **context.extra,
@@ -39,6 +38,12 @@ def about(context: Context, actor: Actor, *, echo: bool) -> str:
         context.origin,
         context.operation,
     )
-    text = orjson.dumps({key: value for key, value in more.items() if value}).decode().replace("\\u0000", "")
-    # jsonb holds no NUL; within JSON a separator is escaped by itself.
-    return SEPARATOR.join([*(field.translate(_UNSAFE) for field in fields), text])
+    # Within JSON a separator is escaped by itself.
+    return SEPARATOR.join([*map(_safe, fields), values.jsonb({key: value for key, value in more.items() if value})])
+
+
+def _safe(field: str) -> str:
+    """Return `field` without what PostgreSQL holds no text of, and without separators."""
+    if not field.isascii():
+        field = field.encode(errors="replace").decode()  # half a surrogate, as file names and arguments may hold
+    return field.translate(_UNSAFE)

@@ -2,12 +2,17 @@
 
 from django.db import models
 
+from audit import values
+
 
 class Event(models.Model):
     """One thing that happened: a row created, updated or deleted, a login, a denial, a read of the ledger.
 
     `changes` maps each field to `[before, after]` on an update; on creation and deletion it is the whole row. A
-    many-to-many field maps to `{"added": […], "removed": […]}`, a masked value to `{"masked": "<keyed digest>"}`.
+    many-to-many field maps to `{"added": […], "removed": […]}`, a masked value to `{"masked": "<keyed digest>"}`, one
+    that is too long to `{"cut": "<its beginning>", "length": …, "sha256": …}`. Numbers have all their digits: int where
+    they are whole, else Decimal. JSON of a row that reads like one of these marks, or is a JSON null, is within
+    `{"json": …}`. `audit.values.to_python` makes of a value what the model's field held.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -17,7 +22,7 @@ class Event(models.Model):
     outcome = models.TextField(choices=[("success", "success"), ("denied", "denied"), ("error", "error")])
     object_type = models.TextField(blank=True)
     object_id = models.TextField(blank=True)
-    changes = models.JSONField(null=True)
+    changes = models.JSONField(null=True, encoder=values.ExactEncoder, decoder=values.ExactDecoder)
     actor_type = models.TextField(blank=True)
     actor_id = models.TextField(blank=True)
     actor_label = models.TextField(blank=True)
@@ -40,14 +45,23 @@ class Event(models.Model):
 
     @property
     def differences(self) -> dict[str, list[object]]:
-        """The changes as `[before, after]` for every kind of event; many-to-many fields as removed and added."""
+        """The changes as `[before, after]` for every kind of event; many-to-many fields as removed and added.
+
+        What a recorded event tells (`audit.record`) has no before.
+        """
         changes = self.changes or {}
-        if self.action.endswith(".created"):
-            return {field: [None, value] for field, value in changes.items()}
-        if self.action.endswith(".deleted"):
-            return {field: [value, None] for field, value in changes.items()}
-        return {
-            field: value if isinstance(value, list) else [value.get("removed"), value.get("added")]
-            for field, value in changes.items()
-            if isinstance(value, list | dict)
-        }
+        match self.action.rpartition(".")[2]:
+            case "deleted":
+                return {field: [value, None] for field, value in changes.items()}
+            case "updated":
+                return {field: _pair(value) for field, value in changes.items()}
+            case _:
+                return {field: [None, value] for field, value in changes.items()}
+
+
+def _pair(value: object) -> list[object]:
+    if isinstance(value, list) and len(value) == 2:
+        return value
+    if isinstance(value, dict) and value and value.keys() <= {"added", "removed"}:
+        return [value.get("removed"), value.get("added")]
+    return [None, value]

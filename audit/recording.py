@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 
-import orjson
 from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from audit import echo, values
 from audit.literal import about
 from telemetry import context as telemetry_context
+from telemetry.redaction import hide_in
 
 Outcome = Literal["success", "denied", "error"]
 Target = models.Model | tuple[str, str] | None
@@ -39,8 +40,6 @@ def record(
     Raises:
         django.db.Error: the ledger can't be written; the caller's change must not happen either.
     """
-    from audit import echo
-
     connection = connections[using]
     object_type, object_id = _identify(target)
     context = telemetry_context.current()
@@ -53,7 +52,7 @@ def record(
         outcome,
         object_type,
         object_id,
-        orjson.dumps(changes, default=str).decode() if changes is not None else None,
+        values.jsonb(hide_in(changes)) if changes is not None else None,
         about(context, actor, echo=False),
     ]
     if outcome != "success" and connection.in_atomic_block:
@@ -64,9 +63,9 @@ def record(
         action, object_type, object_id, changes or {}, event_ids=(event_id,), outcome=outcome, using=using
     )
     if outcome == "success":
-        transaction.on_commit(partial(echo.send, change), using=using, robust=True)
+        transaction.on_commit(partial(echo.tell, change), using=using, robust=True)
     else:
-        echo.send(change)
+        echo.tell(change)
     return event_id
 
 
@@ -81,10 +80,7 @@ def _identify(target: Target) -> tuple[str, str]:
     if target is None:
         return "", ""
     if isinstance(target, models.Model):
-        key = target.pk
-        if isinstance(key, tuple):  # a composite key, in the form that the capture gives it
-            return target._meta.label_lower, orjson.dumps(key, default=str).decode()
-        return target._meta.label_lower, str(key)
+        return target._meta.label_lower, values.object_id(target)
     return target
 
 

@@ -60,6 +60,7 @@ def connect() -> None:
         (signals.task_postrun, _after_run),
         (signals.task_retry, _on_retry),
         (signals.task_failure, _on_failure),
+        (signals.beat_init, _begin_beat),
         (signals.worker_process_shutdown, _flush),
         (signals.worker_shutdown, _flush),
     ):
@@ -170,7 +171,7 @@ def _before_run(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
             task_id=task_id,
             parent_task_id=context.parent_task_id,
             reason=context.reason,
-            extra=context.extra,
+            extra={**context.extra, "attempt": str(request.retries + 1)} if request.retries else context.extra,
         )
     )
     _runs[task_id] = _Run(span, token, outer, time.perf_counter(), work.begin())
@@ -219,6 +220,11 @@ def _on_failure(sender: Any = None, exception: BaseException | None = None, **kw
     span.set_status(StatusCode.ERROR, name)
     span.set_attribute("error.type", name)
     log.error("task.failed", task=sender.name, error_type=name, error=str(exception)[:500])
+
+
+def _begin_beat(**kwargs: Any) -> None:
+    # Nobody asks for what beat sends. It has no request id: each task that it sends gets one of its own.
+    activate(Context(origin="beat", operation="beat", actor_source=SYSTEM))
 
 
 def _flush(**kwargs: Any) -> None:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Link, SpanKind, StatusCode
@@ -67,6 +69,13 @@ def carry(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, CARRIER: carrier}
 
 
+async def _carried(message: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return carry(message)
+    except SynchronousOnlyOperation:  # an async view that hasn't looked at its user yet: to load one takes a query
+        return await sync_to_async(carry)(message)
+
+
 class TracedChannelLayer:
     """Mixed in before a channel layer: sends in a span, and puts the context into the message."""
 
@@ -92,7 +101,7 @@ class TracedChannelLayer:
                 "messaging.message.type": str(message.get("type", "")),
             },
         ):
-            await self.forward(method, address, carry(message))
+            await self.forward(method, address, await _carried(message))
 
 
 class HandshakeMiddleware:

@@ -5,6 +5,9 @@ from functools import cache
 from pathlib import Path
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+_SHORTEST_SECRET = 8  # what is shorter stands in too many words
 
 
 def service_name() -> str:
@@ -57,6 +60,17 @@ def quiet_prefixes() -> tuple[str, ...]:
     """Return `TELEMETRY_QUIET_PREFIXES`: paths that get an id and metrics, but no span and no log line."""
     default = ("/static/", "/media/", "/metrics", "/healthz/", "/ops/")
     return tuple(getattr(settings, "TELEMETRY_QUIET_PREFIXES", default))
+
+
+@cache
+def secrets() -> tuple[str, ...]:
+    """Return the project's own secrets, which no text may hold: `SECRET_KEY`, its fallbacks, databases' passwords."""
+    try:
+        keys = [settings.SECRET_KEY, *getattr(settings, "SECRET_KEY_FALLBACKS", ())]
+    except ImproperlyConfigured:
+        keys = []
+    keys += [database.get("PASSWORD") for database in getattr(settings, "DATABASES", {}).values()]
+    return tuple(key for key in keys if isinstance(key, str) and len(key) >= _SHORTEST_SECRET)
 
 
 @cache

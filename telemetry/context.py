@@ -110,8 +110,13 @@ def is_request_id(text: str) -> bool:
 
 
 def to_carrier(context: Context) -> dict[str, str]:
-    """Return `context` as the flat strings that go along with a task or a message; empty fields are left out."""
+    """Return `context` as the flat strings that go along with a task or a message; empty fields are left out.
+
+    Where no hook has set a context there is nobody to name, not even a stranger: what follows is the system's doing.
+    """
     actor = context.actor
+    if context.origin == "unknown" and actor == ANONYMOUS:
+        actor = Actor(type="")
     fields = {
         "request_id": context.request_id,
         "actor_type": actor.type,

@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import sys
+import traceback
 from typing import Any, TextIO
 
 import orjson
@@ -12,6 +13,8 @@ from structlog.types import EventDict, Processor
 from telemetry import conf
 from telemetry.context import current
 from telemetry.redaction import redact
+
+_DEEPEST = 6  # a traceback's frames lie that deep
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -35,6 +38,7 @@ def configure() -> None:
         rendering = [_tracebacks(), redact_event, render_json]
     else:
         rendering = [
+            structlog.processors.ExceptionRenderer(_plain_traceback),
             redact_event,
             drop_empty,
             structlog.dev.ConsoleRenderer(
@@ -79,6 +83,11 @@ def _tracebacks() -> Processor:
     return structlog.processors.ExceptionRenderer(transformer)
 
 
+def _plain_traceback(exc_info: Any) -> list[str]:
+    """The lines of a traceback, each of which is redacted by itself, so that people can still read them."""
+    return "".join(traceback.format_exception(*exc_info)).splitlines()
+
+
 class _Console(logging.StreamHandler[TextIO]):
     """Writes to what the standard streams are now, as logging's own last resort does."""
 
@@ -110,12 +119,14 @@ def add_context(logger: Any, method: str, event: EventDict) -> EventDict:
 
 def redact_event(logger: Any, method: str, event: EventDict) -> EventDict:
     """Replace secrets, escape control characters, cut what is long."""
-    redacted: EventDict = redact(dict(event))
+    redacted: EventDict = redact(dict(event), depth=_DEEPEST)
     return redacted
 
 
 def drop_empty(logger: Any, method: str, event: EventDict) -> EventDict:
     """Leave out what says nothing, and ids that only programs follow: people read these lines."""
+    if isinstance(lines := event.get("exception"), list):
+        event["exception"] = "\n".join(map(str, lines))
     return {key: value for key, value in event.items() if value is not None and key not in ("trace_id", "span_id")}
 
 

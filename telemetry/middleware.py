@@ -117,6 +117,7 @@ class _Exchange:
         span_context = self.span.get_span_context()
         self.traceparent = tracing.traceparent(span_context)
         self._actor: tuple[Any, Actor] = (None, ANONYMOUS)
+        self._is_reading_actor = False
         self.context = Context(
             request_id=self.request_id,
             origin="http",
@@ -163,9 +164,15 @@ class _Exchange:
 
     def _read_actor(self) -> Actor:
         """Who acts, read from the request at this moment: API authentication runs after the middleware."""
+        if self._is_reading_actor:
+            return ANONYMOUS  # asked by the very query that finds out who it is
         user = getattr(self.request, "user", None)
-        if user is None or not user.is_authenticated:
-            return ANONYMOUS
+        self._is_reading_actor = True
+        try:
+            if user is None or not user.is_authenticated:
+                return ANONYMOUS
+        finally:
+            self._is_reading_actor = False
         known, actor = self._actor
         if known is not user:
             actor = Actor(type="user", id=str(user.pk), label=user.get_username())
@@ -207,8 +214,15 @@ class _Exchange:
             self._finish(status)
 
     async def _async_stream(self, content: AsyncIterator[bytes], status: int) -> AsyncIterator[bytes]:
+        chunks = aiter(content)
         try:
-            async for chunk in content:
+            while True:
+                # Not around the yield: whoever finishes a generator may do so in another context.
+                with use(self.context), trace.use_span(self.span, end_on_exit=False):
+                    try:
+                        chunk = await anext(chunks)
+                    except StopAsyncIteration:
+                        return
                 yield chunk
         except BaseException as error:
             self.exception = error

@@ -1,4 +1,4 @@
-CREATE OR REPLACE FUNCTION public.$function() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$capture$$
+CREATE OR REPLACE FUNCTION public.$function() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER $settings AS $$capture$$
 #variable_conflict use_column
 DECLARE
     -- The context, as audit/literal.py writes it: text apart by unit separators, which cost less to read than JSON.

@@ -126,37 +126,32 @@ BEGIN
 END
 $$;
 
--- Values whose text is longer than `longest` bytes, cut: their beginning, length in characters and SHA-256 stay.
-CREATE FUNCTION public.audit_cut_v1(changes jsonb, longest integer) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    value text;
-BEGIN
-    IF changes IS NULL OR pg_catalog.pg_column_size(changes) <= longest THEN
-        RETURN changes;
-    END IF;
-    CASE pg_catalog.jsonb_typeof(changes)
-        WHEN 'object' THEN
-            RETURN (SELECT pg_catalog.jsonb_object_agg(key, public.audit_cut_v1(item, longest))
-                    FROM pg_catalog.jsonb_each(changes) AS each (key, item));
-        WHEN 'array' THEN
-            RETURN (SELECT pg_catalog.jsonb_agg(public.audit_cut_v1(item, longest) ORDER BY place)
-                    FROM pg_catalog.jsonb_array_elements(changes) WITH ORDINALITY AS each (item, place));
-        ELSE
-            value := changes #>> '{}';
-            IF pg_catalog.octet_length(value) <= longest THEN
-                RETURN changes;
-            END IF;
-            RETURN pg_catalog.jsonb_build_object(
-                'cut', pg_catalog.left(value, 1000), 'length', pg_catalog.length(value),
-                'sha256', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value, 'UTF8')), 'hex'));
-    END CASE;
-END
+-- A value whose text is longer than `longest` bytes, cut as a whole: its beginning, length in characters and SHA-256.
+CREATE FUNCTION public.audit_cut_value_v1(value jsonb, longest integer) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN pg_catalog.octet_length(value #>> '{}') <= longest THEN value
+        ELSE pg_catalog.jsonb_build_object(
+            'cut', pg_catalog.left(value #>> '{}', 1000), 'length', pg_catalog.length(value #>> '{}'),
+            'sha256', pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(value #>> '{}', 'UTF8')), 'hex')) END
+$$;
+
+-- The changes of an event with long values cut: of an update both of each pair, otherwise each field's value.
+CREATE FUNCTION public.audit_cut_v1(action text, changes jsonb, longest integer) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT pg_catalog.jsonb_object_agg(field, CASE
+        WHEN pg_catalog.pg_column_size(value) <= longest OR value = 'null'::jsonb THEN value
+        WHEN action LIKE '%.updated' AND pg_catalog.jsonb_typeof(value) = 'array'
+            AND pg_catalog.jsonb_array_length(value) = 2 THEN pg_catalog.jsonb_build_array(
+                coalesce(public.audit_cut_value_v1(value -> 0, longest), value -> 0),
+                coalesce(public.audit_cut_value_v1(value -> 1, longest), value -> 1))
+        ELSE public.audit_cut_value_v1(value, longest) END)
+    FROM pg_catalog.jsonb_each(changes) AS each (field, value)
 $$;
 
 -- The limit is the trigger's argument: `install` sets it from AUDIT_VALUE_LIMIT_BYTES.
 CREATE FUNCTION public.audit_cut_changes_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.changes := public.audit_cut_v1(NEW.changes, TG_ARGV[0]::integer);
+    IF pg_catalog.jsonb_typeof(NEW.changes) = 'object' THEN
+        NEW.changes := public.audit_cut_v1(NEW.action, NEW.changes, TG_ARGV[0]::integer);
+    END IF;
     RETURN NEW;
 END
 $$;
@@ -211,7 +206,8 @@ REVOKE ALL ON TABLE public.audit_event, public.audit_key FROM PUBLIC;
 REVOKE ALL ON SEQUENCE public.audit_event_id_seq FROM PUBLIC;
 REVOKE ALL ON FUNCTION
     public.audit_ensure_partitions_v1(integer), public.audit_guard_partition_v1(text),
-    public.audit_database_context_v1(), public.audit_mask_v1(text), public.audit_cut_v1(jsonb, integer),
+    public.audit_database_context_v1(), public.audit_mask_v1(text), public.audit_cut_v1(text, jsonb, integer),
+    public.audit_cut_value_v1(jsonb, integer),
     public.audit_cut_changes_v1(), public.audit_drifted_row_v1(jsonb, text[], text[], text[]), public.audit_drifted_diff_v1(jsonb, jsonb),
     public.audit_drifted_key_v1(jsonb, text[]),
     public.audit_record_v1(text, text, text, text, jsonb, text) FROM PUBLIC;

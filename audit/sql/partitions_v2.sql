@@ -147,7 +147,8 @@ BEGIN
         END IF;
         EXECUTE pg_catalog.format('ALTER TABLE %s RENAME TO audit_event_emptied', spare);
     END IF;
-    CREATE TABLE public.audit_event_default PARTITION OF public.audit_event DEFAULT;
+    -- It's attached last: a row trigger of the ledger has seen these events already.
+    CREATE TABLE public.audit_event_default (LIKE public.audit_event INCLUDING ALL);
     PERFORM public.audit_guard_partition_v2('audit_event_default');
     IF spare IS NOT NULL THEN
         EXECUTE pg_catalog.format(
@@ -161,6 +162,7 @@ BEGIN
         END IF;
         EXECUTE pg_catalog.format('DROP TABLE %s', spare);
     END IF;
+    ALTER TABLE public.audit_event ATTACH PARTITION public.audit_event_default DEFAULT;
 END
 $$;
 

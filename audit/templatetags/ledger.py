@@ -1,11 +1,10 @@
 """The ledger's values as its pages show them."""
 
-import json
 from typing import Any
 
 from django import template
 
-from audit import conf
+from audit import conf, values
 
 register = template.Library()
 
@@ -19,7 +18,9 @@ def shown(value: Any) -> str:
         return "—"
     if isinstance(value, dict) and set(value) == {"masked"}:
         return f"masked · {value['masked'][:8]}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict) and set(value) == {"cut", "length", "sha256"}:
+        return f"{value['cut'][:_LONGEST_VALUE]}… ({value['length']} characters)"
+    text = value if isinstance(value, str) else values.dumps(value).decode()
     if text == "":
         return "empty"
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text)} characters)"

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
-from config.problems import UNAVAILABLE, error_response, unavailable
+from config.problems import answer_to_database, error_response
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -25,10 +25,8 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500, or 503 where a middleware couldn't reach the database; never a word about the error itself."""
-    if isinstance(sys.exc_info()[1], UNAVAILABLE):
-        return unavailable(request)
-    return error_response(request, 500)
+    """Answer 500, or 503 where a middleware failed for the database's or the ledger's sake; never a word about it."""
+    return answer_to_database(request, sys.exc_info()[1]) or error_response(request, 500)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -10,10 +10,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import split_domain_port
 
-from config.problems import UNAVAILABLE, error_response, unavailable
-from telemetry.logs import get_logger
-
-log = get_logger(__name__)
+from config.problems import answer_to_database, error_response
 
 # Files come in multipart bodies, which Django streams to disk.
 LARGEST_MULTIPART_BYTES = 10_000_000
@@ -51,7 +48,7 @@ class _Middleware:
 
 
 class BadRequestMiddleware(_Middleware):
-    """Refuses what would only break further in, and answers 503 where PostgreSQL can't be reached."""
+    """Refuses what would only break further in; answers 503 where PostgreSQL or the ledger can't do their part."""
 
     def before(self, request: HttpRequest) -> HttpResponse | None:
         meta = request.META
@@ -74,12 +71,9 @@ class BadRequestMiddleware(_Middleware):
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer exceptions of views that aren't faults of the code."""
-        if isinstance(exception, UNAVAILABLE):
-            log.error("config.database_unavailable", error=str(exception))  # often, so without its traceback
-            return unavailable(request)
         if isinstance(exception, RequestDataTooBig):
             return error_response(request, 413)
-        return None
+        return answer_to_database(request, exception)
 
 
 class ContentSecurityPolicyMiddleware(_Middleware):

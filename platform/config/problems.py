@@ -16,6 +16,7 @@ from rest_framework.fields import get_error_detail
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from audit import unavailable as ledger_unavailable
 from telemetry.context import current
 from telemetry.logs import get_logger
 
@@ -60,6 +61,8 @@ def problem_details(exception: Exception, context: dict[str, Any]) -> Response |
 
     Returns None for what isn't the client's fault: the error handlers of the site answer that.
     """
+    if ledger_unavailable.is_ledger_failure(exception):
+        return None  # whatever an action took it for
     if isinstance(exception, DjangoValidationError):
         exception = ValidationError(get_error_detail(exception))
     elif isinstance(exception, RequestDataTooBig):
@@ -117,9 +120,20 @@ def error_response(
     return HttpResponse(_page(request, status, detail or DETAILS.get(status, "")), status=status, headers=headers)
 
 
-def unavailable(request: HttpRequest) -> HttpResponse:
+def unavailable(request: HttpRequest, *, detail: str = "") -> HttpResponse:
     """Return 503, and when to come again."""
-    return error_response(request, 503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return error_response(request, 503, detail=detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def answer_to_database(request: HttpRequest, error: BaseException | None) -> HttpResponse | None:
+    """Return the 503 where `error` tells that the ledger can't be written or the database not be asked; else None."""
+    if error is not None and ledger_unavailable.is_ledger_failure(error):
+        ledger_unavailable.report(error)
+        return unavailable(request, detail=ledger_unavailable.DETAIL)
+    if isinstance(error, UNAVAILABLE):
+        log.error("config.database_unavailable", error=str(error))  # often, so without its traceback
+        return unavailable(request)
+    return None
 
 
 def _page(request: HttpRequest, status: int, detail: str) -> str:

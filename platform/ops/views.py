@@ -2,9 +2,10 @@
 
 import redis
 from django.contrib.auth.decorators import login_required, permission_required
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from audit.values import dumps
 from ops import story
 from telemetry.context import is_request_id
 from telemetry.store import recent_spans
@@ -35,7 +36,7 @@ def request_page(request: HttpRequest, request_id: str) -> HttpResponse:
     told = story.tell(request_id)
     status = 404 if told.is_empty else 200
     if request.GET.get("format") == "json":
-        return JsonResponse(story.as_json(told), status=status, json_dumps_params={"indent": 2})
+        return HttpResponse(dumps(story.as_json(told)), status=status, content_type="application/json")
     return render(request, "ops/request.html", {"story": told}, status=status)
 
 

@@ -18,6 +18,7 @@ from tasks.models import FINISHED_STATES, LONGEST_ERROR, State, TaskRun
 from telemetry import context
 from telemetry.celery import carried_headers, publish_failed
 from telemetry.logs import get_logger
+from telemetry.redaction import hide
 
 log = get_logger(__name__)
 
@@ -26,8 +27,8 @@ _SWEEP_LIMIT = 500
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an error's class and message, capped, in one line that PostgreSQL can store."""
-    text = messages.storable(f"{type(error).__name__}: {error}")
+    """Return an error's class and message without secrets, capped, in one line that PostgreSQL can store."""
+    text = hide(messages.storable(f"{type(error).__name__}: {error}"))
     return " ".join(text.split())[:LONGEST_ERROR]
 
 

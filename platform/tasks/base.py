@@ -3,6 +3,7 @@
 import contextvars
 import sys
 import uuid
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from celery.result import AsyncResult
 from django.db import transaction
 
 from tasks import actions, messages
-from telemetry.context import new_request_id
+from telemetry.context import bind, current, new_request_id
 
 # The row is safe already, so a caller doesn't wait long for a broker that is down.
 _RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
@@ -47,6 +48,13 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
         options.setdefault("retry_policy", _RETRY_POLICY)
         if task_id and options.get("retries"):
             return self._send_next_attempt(args, kwargs, task_id, options)
+        # What no request asks for, as beat's, gets an id here, so that row, message and what follows share it.
+        with nullcontext() if current().request_id else bind(request_id=new_request_id()):
+            return self._enqueue(args, kwargs, task_id, options)
+
+    def _enqueue(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], task_id: str | None, options: dict[str, Any]
+    ) -> AsyncResult:
         if self.typing and hasattr(self, "__header__"):
             self.__header__(*args, **kwargs)  # now, not after the commit
         run_id = _run_id(task_id) if task_id else uuid.UUID(new_request_id())

@@ -8,4 +8,10 @@ QUEUES = ("default", "notifications")
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # It expires, so that a worker that was away doesn't find a pile of them.
     "tasks.publish_waiting": {"task": "tasks.publish_waiting", "schedule": 15.0, "options": {"expires": 15}},
+    # Often, since it costs two look-ups where nothing is to be done, and beat may be away for days.
+    "audit.ensure_partitions": {
+        "task": "audit.ensure_partitions",
+        "schedule": 6 * 3_600.0,
+        "options": {"expires": 3_600},
+    },
 }

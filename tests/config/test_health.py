@@ -37,6 +37,7 @@ def test_readiness_tells_each_check() -> None:
             {"name": "database", "ok": True, "detail": "answers"},
             {"name": "migrations", "ok": True, "detail": "all applied"},
             {"name": "redis", "ok": True, "detail": "answers"},
+            {"name": "ledger", "ok": True, "detail": "captures all it should"},
         ],
     }
     assert status == 200

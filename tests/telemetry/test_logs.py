@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,12 +52,55 @@ def test_secrets_by_name_never_reach_a_line(capsys: pytest.CaptureFixture[str], 
 
 @pytest.mark.parametrize(
     "text",
-    [f"Authorization: Bearer {CANARY}", f"token gh_{CANARY}", f"?password={CANARY}&x=1", f'{{"secret": "{CANARY}"}}'],
+    [
+        f"Authorization: Bearer {CANARY}",
+        f"Authorization: Basic {CANARY}",
+        f"token gh_{CANARY}",
+        f"?password={CANARY}&x=1",
+        f'{{"secret": "{CANARY}"}}',
+        f"new_password1='two words {CANARY}'",
+        f'{{\\"api_key\\": \\"{CANARY}\\"}}',
+        f"https://una:{CANARY}@example.org/",
+        f"refused\nDETAIL:  Key (digest_hex)=({CANARY}) already exists.",
+        repr(f"refused\nLINE 1: UPDATE x SET y = '{CANARY}'"),
+        f"Internal: {settings.SECRET_KEY} {'x' * 5_000} {CANARY}",
+    ],
 )
 def test_secrets_by_form_never_reach_a_line(capsys: pytest.CaptureFixture[str], text: str) -> None:
     logging.getLogger("some.library").warning("sent %s", text)
+    output = capsys.readouterr().out
 
-    assert CANARY not in capsys.readouterr().out
+    assert CANARY not in output
+    assert settings.SECRET_KEY not in output
+
+
+class _Request:
+    def __repr__(self) -> str:
+        return f"<Request: GET '/?token={CANARY}'>"
+
+
+def test_secrets_within_objects_and_pairs_never_reach_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    get_logger("test").info("sent", request=_Request(), headers=[("Cookie", CANARY), ("Accept", "text/html")])
+    line = last_line(capsys)
+
+    assert line["headers"] == [["Cookie", REDACTED], ["Accept", "text/html"]]
+    assert line["request"] == f"<Request: GET '/?token={REDACTED}'>"
+
+
+@pytest.mark.parametrize(
+    "text", ["token_id=5", "session_id_hash: ab12", "GET /api/tokens/ 200", "a password for Una", "08:15: line 12"]
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert clean(text) == text
+
+
+def test_a_traceback_tells_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("here")
+    except ValueError:
+        get_logger("test").exception("failed")
+
+    assert "test_a_traceback_tells_where_it_was" in json.dumps(last_line(capsys))
 
 
 def test_an_exceptions_secrets_are_redacted_too(capsys: pytest.CaptureFixture[str]) -> None:

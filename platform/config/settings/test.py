@@ -8,8 +8,9 @@ for _name in ("DATABASE_URL", "REDIS_URL"):  # never a server that someone else 
     os.environ.pop(_name, None)
 
 from config.settings.development import *  # noqa: E402, F403
-from config.settings.development import PROCESS  # noqa: E402
+from config.settings.development import INSTALLED_APPS, PROCESS  # noqa: E402
 
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.audit.everything"]
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

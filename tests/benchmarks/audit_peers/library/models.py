@@ -1,4 +1,4 @@
-"""The same two models for every library, each captured in the library's own way."""
+"""The same two models for every library, each captured in the library's own way and with its own defaults."""
 
 from django.conf import settings
 from django.db import models
@@ -40,6 +40,7 @@ if LIBRARY == "simple_history":
 elif LIBRARY == "pghistory":
     import pghistory
 
+    # Its default leaves deletes out; all else here records them.
     @pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
     class Article(ArticleBase):
         pass
@@ -56,7 +57,7 @@ else:
     class Remark(RemarkBase):
         article = models.ForeignKey(Article, on_delete=models.CASCADE)
 
-    if LIBRARY == "ledger":
+    if LIBRARY in ("ledger", "ledger_telemetry"):
         import audit
 
         audit.track()(Article)
