@@ -47,12 +47,13 @@ def record(
     if reason:
         with telemetry_context.bind(reason=reason) as context:
             pass
+    kept = hide_in(changes) if changes is not None else None  # what the ledger and the echo hold alike
     arguments = [
         action,
         outcome,
         object_type,
         object_id,
-        values.jsonb(hide_in(changes)) if changes is not None else None,
+        values.jsonb(kept) if kept is not None else None,
         about(context, actor, echo=False),
     ]
     if outcome != "success" and connection.in_atomic_block:
@@ -60,7 +61,7 @@ def record(
     else:
         event_id = _insert(connection, arguments)
     change = echo.Change(
-        action, object_type, object_id, changes or {}, event_ids=(event_id,), outcome=outcome, using=using
+        action, object_type, object_id, kept or {}, event_ids=(event_id,), outcome=outcome, using=using
     )
     if outcome == "success":
         transaction.on_commit(partial(echo.tell, change), using=using, robust=True)

@@ -85,7 +85,8 @@ def _tracebacks() -> Processor:
 
 def _plain_traceback(exc_info: Any) -> list[str]:
     """The lines of a traceback, each of which is redacted by itself, so that people can still read them."""
-    return "".join(traceback.format_exception(*exc_info)).splitlines()
+    lines = "".join(traceback.format_exception(*exc_info)).splitlines()
+    return lines if len(lines) <= 100 else [*lines[:20], "…", *lines[-79:]]  # its end says what went wrong
 
 
 class _Console(logging.StreamHandler[TextIO]):
