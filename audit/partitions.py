@@ -41,7 +41,7 @@ def ensure(using: str = "", *, at: datetime | None = None, months_ahead: int | N
     try:
         with connections[alias].cursor() as cursor:
             cursor.execute(
-                "SELECT partition_name, moved_events FROM public.audit_ensure_partitions_v2(%s, %s)",
+                "SELECT partition_name, moved_events FROM public.audit_ensure_partitions_v1(%s, %s)",
                 [at or datetime.now(UTC), ahead],
             )
             return [Made(name, moved) for name, moved in cursor.fetchall()]

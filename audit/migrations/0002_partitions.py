@@ -2,7 +2,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-SQL = Path(__file__).parents[1] / "sql" / "partitions_v2.sql"
+SQL = Path(__file__).parents[1] / "sql" / "partitions_v1.sql"
 
 
 class Migration(migrations.Migration):

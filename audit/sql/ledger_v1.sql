@@ -54,35 +54,6 @@ $$;
 CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_event
     FOR EACH STATEMENT EXECUTE FUNCTION public.audit_refuse_v1();
 
--- Monthly partitions from this month on, `months_ahead` of them, and one for whatever fits none: no write ever fails
--- for want of a partition. Returns how many were made.
-CREATE FUNCTION public.audit_ensure_partitions_v1(months_ahead integer) RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-    month timestamptz := pg_catalog.date_trunc('month', pg_catalog.now(), 'UTC');
-    name text;
-    made integer := 0;
-BEGIN
-    -- A table with a default partition is scanned before another is attached, so the default comes to be last.
-    FOR offset_months IN 0 .. months_ahead LOOP
-        name := 'audit_event_' || pg_catalog.to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
-        IF pg_catalog.to_regclass('public.' || name) IS NULL THEN
-            EXECUTE pg_catalog.format(
-                'CREATE TABLE public.%I PARTITION OF public.audit_event FOR VALUES FROM (%L) TO (%L)',
-                name, month, (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC');
-            PERFORM public.audit_guard_partition_v1(name);
-            made := made + 1;
-        END IF;
-        month := (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC';
-    END LOOP;
-    IF pg_catalog.to_regclass('public.audit_event_default') IS NULL THEN
-        CREATE TABLE public.audit_event_default PARTITION OF public.audit_event DEFAULT;
-        PERFORM public.audit_guard_partition_v1('audit_event_default');
-        made := made + 1;
-    END IF;
-    RETURN made;
-END
-$$;
-
 -- A statement trigger of the parent doesn't fire for a statement on its partition: each gets its own.
 CREATE FUNCTION public.audit_guard_partition_v1(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -205,7 +176,7 @@ $$;
 REVOKE ALL ON TABLE public.audit_event, public.audit_key FROM PUBLIC;
 REVOKE ALL ON SEQUENCE public.audit_event_id_seq FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-    public.audit_ensure_partitions_v1(integer), public.audit_guard_partition_v1(text),
+    public.audit_guard_partition_v1(text),
     public.audit_database_context_v1(), public.audit_mask_v1(text), public.audit_cut_v1(text, jsonb, integer),
     public.audit_cut_value_v1(jsonb, integer),
     public.audit_cut_changes_v1(), public.audit_drifted_row_v1(jsonb, text[], text[], text[]), public.audit_drifted_diff_v1(jsonb, jsonb),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
         "TRUNCATE audit_event",
         "UPDATE audit_event_default SET action = 'forged'",
         "SELECT * FROM audit_key",
-        "SELECT audit_ensure_partitions_v1(1)",
+        "SELECT audit_ensure_partitions_v1(now(), 1)",
         "SELECT audit_mask_v1('guess')",
         "ALTER TABLE accounts_user DISABLE TRIGGER audit_update",
         "DROP TRIGGER audit_update ON accounts_user",

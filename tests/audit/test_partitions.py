@@ -40,7 +40,7 @@ def connect(servers: Any) -> Iterator[Connect]:
 
     try:
         with open_one() as maker, maker.transaction():
-            for file in ("ledger_v1.sql", "partitions_v2.sql"):
+            for file in ("ledger_v1.sql", "partitions_v1.sql"):
                 maker.execute((SQL / file).read_text())
         yield open_one
     finally:
@@ -61,7 +61,7 @@ def month(number: int) -> datetime:
 
 
 def ensure(connection: psycopg.Connection, at: datetime, months_ahead: int = 0) -> dict[str, int]:
-    rows = connection.execute("SELECT * FROM audit_ensure_partitions_v2(%s, %s)", [at, months_ahead])
+    rows = connection.execute("SELECT * FROM audit_ensure_partitions_v1(%s, %s)", [at, months_ahead])
     return {name.removeprefix("audit_event_"): moved for name, moved in rows}
 
 

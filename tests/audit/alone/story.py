@@ -109,7 +109,7 @@ ATTEMPTS = {
     "write around the ledger": "INSERT INTO audit_event_default (action) VALUES ('forged')",
     "read the key": "SELECT * FROM audit_key",
     "guess what is masked": "SELECT audit_mask_v1('guess')",
-    "make partitions": "SELECT audit_ensure_partitions_v2(now(), 1)",
+    "make partitions": "SELECT audit_ensure_partitions_v1(now(), 1)",
     "disable a trigger": "ALTER TABLE depot_article DISABLE TRIGGER audit_update",
 }
 

@@ -1,9 +1,9 @@
 -- Monthly partitions, made ahead of time, and events moved into theirs where time was faster than whoever makes them.
--- Released SQL is frozen: changes come as _v3. For the ledger's owner alone.
+-- Released SQL is frozen: changes come as _v2. For the ledger's owner alone.
 
 -- A partition has the guard of its own, and nobody but its owner has a right on it: rights are given on the ledger.
 -- Default privileges may have given some.
-CREATE FUNCTION public.audit_guard_partition_v2(name text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.audit_close_partition_v1(name text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     grantee text;
 BEGIN
@@ -19,11 +19,11 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.audit_partition_name_v2(month timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION public.audit_partition_name_v1(month timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT 'audit_event_' || pg_catalog.to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')
 $$;
 
-CREATE FUNCTION public.audit_next_month_v2(month timestamptz) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+CREATE FUNCTION public.audit_next_month_v1(month timestamptz) RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT (month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC'
 $$;
 
@@ -33,7 +33,7 @@ $$;
 -- An event is never changed nor lost: it is copied within this one transaction, the copies are counted, and only then
 -- the table they came from is dropped. What was committed before the call is copied while writers go on; they wait for
 -- the rest alone, and for no longer than 0.3 s where somebody else holds the ledger: then this function waits instead.
-CREATE FUNCTION public.audit_ensure_partitions_v2(moment timestamptz, months_ahead integer)
+CREATE FUNCTION public.audit_ensure_partitions_v1(moment timestamptz, months_ahead integer)
 RETURNS TABLE (partition_name text, moved_events bigint) LANGUAGE plpgsql AS $$
 DECLARE
     ledger CONSTANT regclass := 'public.audit_event';
@@ -71,7 +71,7 @@ BEGIN
     -- A table of that name that is no partition was detached by somebody: its month's late events stay where they are.
     months := ARRAY(
         SELECT DISTINCT wanted FROM pg_catalog.unnest(months) wanted
-        WHERE pg_catalog.to_regclass('public.' || public.audit_partition_name_v2(wanted)) IS NULL ORDER BY wanted);
+        WHERE pg_catalog.to_regclass('public.' || public.audit_partition_name_v1(wanted)) IS NULL ORDER BY wanted);
     IF pg_catalog.cardinality(months) = 0 AND spare IS NOT NULL THEN
         RETURN;
     END IF;
@@ -85,17 +85,17 @@ BEGIN
     -- First what every transaction that is over by now has written; nobody waits for this.
     running_from := pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot());
     FOREACH month IN ARRAY months LOOP
-        partition_name := public.audit_partition_name_v2(month);
+        partition_name := public.audit_partition_name_v1(month);
         EXECUTE pg_catalog.format(
             -- The constraint spares the ATTACH a scan.
             'CREATE TABLE public.%I (LIKE public.audit_event INCLUDING ALL, '
             'CONSTRAINT audit_month CHECK (recorded_at >= %L AND recorded_at < %L))',
-            partition_name, month, public.audit_next_month_v2(month));
-        PERFORM public.audit_guard_partition_v2(partition_name);
+            partition_name, month, public.audit_next_month_v1(month));
+        PERFORM public.audit_close_partition_v1(partition_name);
         copied := 0;
         IF spare IS NOT NULL THEN
             EXECUTE pg_catalog.format(copy || 'txid < $3', partition_name, spare)
-                USING month, public.audit_next_month_v2(month), running_from;
+                USING month, public.audit_next_month_v1(month), running_from;
             GET DIAGNOSTICS copied = ROW_COUNT;
         END IF;
         early := early || copied;
@@ -124,15 +124,15 @@ BEGIN
     END IF;
     FOR place IN 1 .. pg_catalog.cardinality(months) LOOP
         month := months[place];
-        partition_name := public.audit_partition_name_v2(month);
+        partition_name := public.audit_partition_name_v1(month);
         copied := 0;
         IF spare IS NOT NULL THEN
             EXECUTE pg_catalog.format(copy || 'txid >= $3', partition_name, spare)
-                USING month, public.audit_next_month_v2(month), running_from;
+                USING month, public.audit_next_month_v1(month), running_from;
             GET DIAGNOSTICS copied = ROW_COUNT;
         END IF;
         EXECUTE pg_catalog.format('ALTER TABLE %s ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
-            ledger, partition_name, month, public.audit_next_month_v2(month));
+            ledger, partition_name, month, public.audit_next_month_v1(month));
         EXECUTE pg_catalog.format('ALTER TABLE public.%I DROP CONSTRAINT audit_month', partition_name);
         moved_events := early[place] + copied;
         all_copied := all_copied + moved_events;
@@ -149,7 +149,7 @@ BEGIN
     END IF;
     -- It's attached last: a row trigger of the ledger has seen these events already.
     CREATE TABLE public.audit_event_default (LIKE public.audit_event INCLUDING ALL);
-    PERFORM public.audit_guard_partition_v2('audit_event_default');
+    PERFORM public.audit_close_partition_v1('audit_event_default');
     IF spare IS NOT NULL THEN
         EXECUTE pg_catalog.format(
             'INSERT INTO public.audit_event_default (%1$s) SELECT %1$s FROM %2$s '
@@ -167,5 +167,5 @@ END
 $$;
 
 REVOKE ALL ON FUNCTION
-    public.audit_guard_partition_v2(text), public.audit_partition_name_v2(timestamptz),
-    public.audit_next_month_v2(timestamptz), public.audit_ensure_partitions_v2(timestamptz, integer) FROM PUBLIC;
+    public.audit_close_partition_v1(text), public.audit_partition_name_v1(timestamptz),
+    public.audit_next_month_v1(timestamptz), public.audit_ensure_partitions_v1(timestamptz, integer) FROM PUBLIC;
