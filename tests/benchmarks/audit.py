@@ -28,6 +28,8 @@ from unittest import mock
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT / "platform"), str(PROJECT)]
 
+import psycopg
+
 from config.embedded import addresses, postgres
 from config.processes import stop_all
 
@@ -57,9 +59,11 @@ SERVER_SETTINGS = {
     "autovacuum": "off",
     "checkpoint_timeout": "1d",
     "max_wal_size": "16GB",
+    "min_wal_size": "16GB",  # what `prepare_log` makes is kept for use
     "shared_buffers": "1GB",
 }
 FEWEST_ROUNDS = 7
+LOG_FILES_PER_ROUND = 40  # of 16 MB
 MEASURES = {"latency": "Latency of one operation", "processor": "Processor time of one operation, client and server"}
 
 
@@ -104,8 +108,15 @@ class Worker:
         self._process.wait(20)
 
 
+def prepare_log(superuser: psycopg.Connection, files: int) -> None:
+    """Have the write-ahead log's files made beforehand; else whoever needs a new one writes its 16 MB of zeros."""
+    for _ in range(files):
+        superuser.execute("SELECT pg_logical_emit_message(false, '', ''), pg_switch_wal()")
+    superuser.execute("CHECKPOINT")
+
+
 @contextmanager
-def started(libraries: list[str], *, is_durable: bool) -> Iterator[tuple[list[Worker], str]]:
+def started(libraries: list[str], *, log_files: int, is_durable: bool) -> Iterator[tuple[list[Worker], str]]:
     """Start a server and a worker for each library; give the workers and the server's version."""
     workers: list[Worker] = []
     with tempfile.TemporaryDirectory(prefix="glasshouse-bench-") as folder:
@@ -122,6 +133,8 @@ def started(libraries: list[str], *, is_durable: bool) -> Iterator[tuple[list[Wo
                 bases = [addresses.database_url(local_dir, role).rpartition("/")[0] for role in roles]
                 workers.append(Worker(library, *(f"{base}/bench_{library}" for base in bases)))
                 workers[-1].ask("setup")
+            with postgres.connect(local_dir) as superuser:
+                prepare_log(superuser, log_files)
             yield workers, str(server_version[0] if server_version else "")
         finally:
             for worker in workers:
@@ -244,7 +257,8 @@ def main() -> None:
     parser.add_argument("--volatile", action="store_true", help="fsync and synchronous_commit off")
     options = parser.parse_args()
     libraries = ["bare", *(one for one in LIBRARIES if one in options.libraries and one != "bare")]
-    with started(libraries, is_durable=not options.volatile) as (workers, server_version):
+    log_files = LOG_FILES_PER_ROUND * (options.rounds + 1)
+    with started(libraries, log_files=log_files, is_durable=not options.volatile) as (workers, server_version):
         samples, facts = measure(workers, options.rounds, options.work)
     about = machine(server_version, libraries, is_durable=not options.volatile)
     if options.format == "json":
