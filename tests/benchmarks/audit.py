@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -256,6 +257,7 @@ def main() -> None:
     parser.add_argument("--measure", choices=list(MEASURES), default="latency", help="JSON has both")
     parser.add_argument("--volatile", action="store_true", help="fsync and synchronous_commit off")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that server and data go as well
     libraries = ["bare", *(one for one in LIBRARIES if one in options.libraries and one != "bare")]
     log_files = LOG_FILES_PER_ROUND * (options.rounds + 1)
     with started(libraries, log_files=log_files, is_durable=not options.volatile) as (workers, server_version):

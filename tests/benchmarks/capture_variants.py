@@ -6,7 +6,7 @@ process' own processor time for a statement, which a busy machine hardly blurs (
 median over the rounds, and its ratio to `none`. `one, stale` is `one` after a change of all rows has had the plans made
 anew, as happens in any long session after a vacuum.
 
-    python tests/benchmarks/capture_variants.py --rounds 9 --variant mine=/tmp/mine.sql
+    python tests/benchmarks/capture_variants.py --rounds 9 --variant mine=mine.sql
 """
 
 import argparse
