@@ -169,15 +169,19 @@ def functions(table: Table | Link) -> dict[str, str]:
     parts = _link_parts(table) if isinstance(table, Link) else _table_parts(table)
     drifted = _drifted_link_parts(table) if isinstance(table, Link) else _drifted_table_parts(table)
     template = Template((_SQL / "capture_function.sql").read_text(encoding="utf-8"))
+    loop = Template((_SQL / "capture_rows.sql").read_text(encoding="utf-8"))
+
+    def write(rows: str) -> str:
+        return loop.substitute(subject=_literal(table.subject), rows=rows, count=_COUNT)
+
     return {
         event: template.substitute(
             function=quoted(function_name(table.name, event)),
             settings=" ".join(f"SET {setting}" for setting in _settings_of(table)),
             subject=_literal(table.subject),
             next_column=table.next_column,
-            rows=rows,
-            drifted_rows=drifted[event],
-            count=_COUNT,
+            write_rows=write(rows),
+            write_drifted_rows=write(drifted[event]),
             first_event=_EVENT.format(row="first_written"),
         )
         for event, rows in parts.items()

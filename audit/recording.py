@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -45,8 +46,7 @@ def record(
     context = telemetry_context.current()
     actor = context.actor
     if reason:
-        with telemetry_context.bind(reason=reason) as context:
-            pass
+        context = replace(context, reason=reason)
     kept = hide_in(changes) if changes is not None else None  # what the ledger and the echo hold alike
     arguments = [
         action,

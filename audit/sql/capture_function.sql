@@ -17,17 +17,7 @@ BEGIN
         -- The block costs next to nothing, and lets a column that was renamed, dropped or retyped behind our back fail
         -- this text and not the write.
         BEGIN
-            FOR written IN
-                INSERT INTO public.audit_event AS e (
-                    action, object_type, object_id, changes, actor_type, actor_id, actor_label,
-                    request_id, trace_id, span_id, task_id, origin, operation, context)
-                SELECT c.action, $subject, c.object_id, c.changes,
-                       about[2], about[3], about[4], about[5], about[6], about[7], about[8], about[9], about[10], more
-                FROM ($rows) c (action, object_id, changes)
-                RETURNING e.id, e.action, e.object_id, e.changes
-            LOOP
-                $count
-            END LOOP;
+            $write_rows
         EXCEPTION WHEN undefined_column OR undefined_function OR datatype_mismatch OR cannot_coerce THEN
             is_drifted := true;
             written_count := 0;
@@ -40,17 +30,7 @@ BEGIN
         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::smallint[])
         WHERE i.indrelid = TG_RELID AND i.indisprimary;
-        FOR written IN
-            INSERT INTO public.audit_event AS e (
-                action, object_type, object_id, changes, actor_type, actor_id, actor_label,
-                request_id, trace_id, span_id, task_id, origin, operation, context)
-            SELECT c.action, $subject, c.object_id, c.changes,
-                   about[2], about[3], about[4], about[5], about[6], about[7], about[8], about[9], about[10], more
-            FROM ($drifted_rows) c (action, object_id, changes)
-            RETURNING e.id, e.action, e.object_id, e.changes
-        LOOP
-            $count
-        END LOOP;
+        $write_drifted_rows
     END IF;
     IF written_count > 0 AND about[1] = 'echo' THEN
         RAISE NOTICE 'audit.model_changed' USING ERRCODE = 'AU001', DETAIL = pg_catalog.jsonb_build_object(

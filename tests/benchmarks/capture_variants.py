@@ -10,6 +10,7 @@ anew, as happens in any long session after a vacuum.
 """
 
 import argparse
+import shutil
 import statistics
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def functions_of(table: capture.Table, variant: str, template: Path | None) -> d
     if template is None:
         return capture.functions(table)
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(capture._SQL / "capture_rows.sql", folder)
         (Path(folder) / "capture_function.sql").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
         with mock.patch.object(capture, "_SQL", Path(folder)):
             return capture.functions(table)
