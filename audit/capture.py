@@ -190,8 +190,9 @@ def functions(table: Table | Link) -> dict[str, str]:
 
 def _settings_of(table: Table | Link) -> list[str]:
     """What must be set while `table` is captured, so that a value reads the same whoever writes."""
-    # Custom plans would be made again and again once a bulk statement has been seen, and be bad for one row.
-    always = ["plan_cache_mode = force_generic_plan"]
+    # Custom plans would be made again and again once a bulk statement has been seen, and be bad for one row. So would a
+    # plan whose join goes by files, as one that is made in a bulk statement does in PostgreSQL's 4 MB.
+    always = ["plan_cache_mode = force_generic_plan", "work_mem = '64MB'"]
     if isinstance(table, Link):
         return always
     kinds = " ".join(column.type for column in table.columns)

@@ -9,7 +9,7 @@ with the transaction. The database's answer, a NOTICE in the reply of the changi
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any, cast
@@ -39,6 +39,7 @@ _READS = re.compile(
     r"\s*SELECT\s+(?:(?:count|sum|avg|min|max|array_agg|coalesce|current_setting)\(|(?!(?:[\w\"]+\.)*[\w\"]+\())", re.I
 )
 _ECHO_STATE = "AU001"
+_PARAMETER = "audit_context"
 UNTOLD = counter(
     "audit_echoes_untold_total",
     "Echoes that nobody was told, since the transaction is managed by hand and its commit isn't seen.",
@@ -68,15 +69,14 @@ class _State:
 
     def __init__(self) -> None:
         self.told: tuple[Context, Actor] | None = None  # what the running transaction has been told
-        self._literal: tuple[Context, Actor, str] | None = None  # the last literal made, since contexts repeat
+        self._about: tuple[Context, Actor, str] | None = None  # the last text made, since contexts repeat
         self._heard: deque[str] = deque()
 
-    def setting(self, running: Context, actor: Actor) -> str:
-        """Return the statement that tells the running transaction."""
-        if self._literal is None or self._literal[0] is not running or self._literal[1] != actor:
-            text = about(running, actor, echo=True).replace("'", "''")
-            self._literal = (running, actor, f"SET LOCAL audit.context = '{text}'")
-        return self._literal[2]
+    def about(self, running: Context, actor: Actor) -> str:
+        """Return what the running transaction is to be told."""
+        if self._about is None or self._about[0] is not running or self._about[1] != actor:
+            self._about = (running, actor, about(running, actor, echo=True))
+        return self._about[2]
 
     def hear(self, diagnostic: Diagnostic) -> None:
         """psycopg's notice handler: keep an echo until the statement is done; it may not query from here."""
@@ -121,16 +121,16 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
         def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
             state: _State = getattr(self.connection, _STATE)
             text = _text_of(query, self)
-            setting = _what_to_tell(state, self.connection, text)
+            to_tell = _what_to_tell(state, self.connection, text)
             try:
-                if not setting:
+                if not to_tell:
                     result = super().execute(query, params, **kwargs)
                 elif isinstance(self, psycopg.ClientCursor) and not self.connection.pgconn.pipeline_status:
-                    result = self._execute_in_one_message(setting, query, text, params, kwargs)
+                    result = self._execute_in_one_message(to_tell, query, text, params, kwargs)
                 else:
                     # Bound on the server or in a pipeline, a message holds one statement.
                     with _one_transaction(self.connection):
-                        super().execute(setting)
+                        super().execute(_setting(to_tell))
                         result = super().execute(query, params, **kwargs)
             except BaseException as error:
                 state.forget()
@@ -139,12 +139,18 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
             state.dispatch()
             return result
 
-        def _execute_in_one_message(self, setting: str, query: Any, text: str, params: Any, kwargs: Any) -> Any:
-            if params is not None:
-                setting = setting.replace("%", "%%")
+        def _execute_in_one_message(self, to_tell: str, query: Any, text: str, params: Any, kwargs: Any) -> Any:
             is_alone = self.connection.pgconn.transaction_status == TransactionStatus.IDLE
+            # As a parameter, it leaves the statement the same each time: psycopg takes a statement apart once.
+            if params is None:
+                message, values = f"{_setting(to_tell)};{text}", None
+            elif isinstance(params, Mapping):
+                message = f"SET LOCAL audit.context = %({_PARAMETER})s;{text}"
+                values = {**params, _PARAMETER: to_tell}
+            else:
+                message, values = f"SET LOCAL audit.context = %s;{text}", (to_tell, *params)
             try:
-                result = super().execute(f"{setting};{text}", params, **kwargs)
+                result = super().execute(message, values, **kwargs)
             except psycopg.errors.InvalidTransactionTermination:
                 # A procedure that commits wants the message for itself. All of this one was rolled back.
                 if not (is_alone and self.connection.autocommit):
@@ -166,11 +172,11 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
         def _told(self, text: str) -> Iterator[None]:
             """Run statements that can't share a message with the setting, in a transaction that knows."""
             state: _State = getattr(self.connection, _STATE)
-            setting = _what_to_tell(state, self.connection, text)
+            to_tell = _what_to_tell(state, self.connection, text)
             try:
-                with _one_transaction(self.connection) if setting else nullcontext():
-                    if setting:
-                        super().execute(setting)
+                with _one_transaction(self.connection) if to_tell else nullcontext():
+                    if to_tell:
+                        super().execute(_setting(to_tell))
                     yield
             except BaseException as error:
                 state.forget()
@@ -183,7 +189,7 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
 
 
 def _what_to_tell(state: _State, driver: Any, text: str) -> str:
-    """Return the setting that has to go ahead of a statement; empty where the transaction knows, or only reads."""
+    """Return the context that has to go ahead of a statement; empty where the transaction knows, or only reads."""
     if driver.pgconn.transaction_status == TransactionStatus.IDLE:
         state.told = None  # this statement begins a transaction, which knows nothing yet
     if _CONTROLS.match(text):
@@ -197,7 +203,12 @@ def _what_to_tell(state: _State, driver: Any, text: str) -> str:
     if told is not None and told[0] is running and told[1] == actor:
         return ""
     state.told = (running, actor)
-    return state.setting(running, actor)
+    return state.about(running, actor)
+
+
+def _setting(to_tell: str) -> str:
+    literal = to_tell.replace("'", "''")
+    return f"SET LOCAL audit.context = '{literal}'"
 
 
 def _one_transaction(driver: Any) -> AbstractContextManager[Any]:

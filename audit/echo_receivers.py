@@ -1,5 +1,6 @@
 """What telemetry hears of the ledger: a log line, a span event and a count, of exactly what the ledger holds."""
 
+from functools import cache
 from typing import Any
 
 from opentelemetry import trace
@@ -13,6 +14,9 @@ log = get_logger("audit")
 EVENTS = counter("audit_events_total", "Events that the ledger holds, by what happened.", ["action", "outcome"])
 
 
+_counted = cache(EVENTS.labels)  # prometheus_client checks and locks for each lookup; both labels are bounded
+
+
 def connect() -> None:
     """Connect the receivers."""
     model_changed.connect(tell, dispatch_uid="audit.tell")
@@ -20,7 +24,7 @@ def connect() -> None:
 
 def tell(sender: Any, change: Change, **kwargs: Any) -> None:
     """Count the change, write its log line, and mark it on the running span. Values stay in the ledger."""
-    EVENTS.labels(change.action, change.outcome).inc(change.count)
+    _counted(change.action, change.outcome).inc(change.count)
     fields = sorted(change.changes)
     log.info(
         "audit.event",

@@ -26,7 +26,7 @@ def about(context: Context, actor: Actor, *, echo: bool) -> str:
         "release": conf.release(),
         **context.extra,
     }
-    fields = (
+    fields = [
         "echo" if echo else "silent",
         actor.type,
         actor.id,
@@ -37,9 +37,12 @@ def about(context: Context, actor: Actor, *, echo: bool) -> str:
         context.task_id,
         context.origin,
         context.operation,
-    )
+    ]
+    text = SEPARATOR.join(fields)
+    if not text.isascii() or "\x00" in text or text.count(SEPARATOR) >= len(fields):
+        text = SEPARATOR.join(map(_safe, fields))
     # Within JSON a separator is escaped by itself.
-    return SEPARATOR.join([*map(_safe, fields), values.jsonb({key: value for key, value in more.items() if value})])
+    return text + SEPARATOR + values.jsonb({key: value for key, value in more.items() if value})
 
 
 def _safe(field: str) -> str:

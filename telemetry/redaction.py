@@ -68,6 +68,8 @@ def clean(text: str) -> str:
 
 def hide(text: str) -> str:
     """Return `text` with secrets replaced that can be told by their form, or are this project's own; else as it is."""
+    if not text:
+        return text
     for known in conf.secrets():
         if known in text:
             text = text.replace(known, REDACTED)
