@@ -142,6 +142,7 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
         def _execute_in_one_message(self, to_tell: str, query: Any, text: str, params: Any, kwargs: Any) -> Any:
             is_alone = self.connection.pgconn.transaction_status == TransactionStatus.IDLE
             # As a parameter, it leaves the statement the same each time: psycopg takes a statement apart once.
+            values: dict[str, Any] | tuple[Any, ...] | None
             if params is None:
                 message, values = f"{_setting(to_tell)};{text}", None
             elif isinstance(params, Mapping):
