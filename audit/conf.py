@@ -37,3 +37,13 @@ def release() -> str:
 def request_url() -> str:
     """Return `AUDIT_REQUEST_URL`, the project's page of a request, with `{request_id}` in it; may be empty."""
     return str(getattr(settings, "AUDIT_REQUEST_URL", ""))
+
+
+def search_seconds() -> int:
+    """Return `AUDIT_SEARCH_SECONDS`: a search of the ledger is given up after that long; 10 by default."""
+    return int(getattr(settings, "AUDIT_SEARCH_SECONDS", 10))
+
+
+def api_rate() -> str:
+    """Return `AUDIT_API_RATE`: how often one token or person may ask the ledger's API; `300/minute` by default."""
+    return str(getattr(settings, "AUDIT_API_RATE", "300/minute"))

@@ -27,3 +27,19 @@ class LedgerUnavailableError(AuditError, psycopg.OperationalError):
 
 class PartitionsError(AuditError):
     """No partition could be made. Nothing has changed, and the default partition takes what fits no other."""
+
+
+class CursorError(AuditError):
+    """This cursor is none that the ledger gave, or of another database. Begin anew without one."""
+
+
+class FilterError(AuditError):
+    """A filter of the ledger's search can't be used; `problems` has the messages by the filter's name."""
+
+    def __init__(self, problems: dict[str, list[str]]) -> None:
+        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in problems.items()))
+        self.problems = problems
+
+
+class SearchTooLongError(AuditError):
+    """This search took longer than a search may. Narrow the time with since and until, or add another filter."""

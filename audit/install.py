@@ -6,6 +6,7 @@ Runs after each migrate, as the owner; what is already right is left alone, so a
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.apps import apps
 from django.db import connections, router, transaction
 
 from audit import capture, conf, partitions, status
@@ -97,12 +98,13 @@ def _limit_values(cursor: Any) -> None:
 
 
 def _grant(cursor: Any) -> None:
-    """Let the application read the ledger and call its one door; nothing else."""
+    """Let the application read the ledger, call its one door, and keep its readers' searches and exports."""
     role = conf.application_role()
     cursor.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s AND rolname <> current_user", [role])
     if not cursor.fetchone():
         return
     quoted = capture.quoted(role)
+    tables = cursor.db.introspection.table_names(cursor)
     # First take away what default privileges may have given.
     cursor.execute(f"REVOKE ALL ON TABLE public.audit_event, public.audit_key FROM {quoted}")
     cursor.execute(f"REVOKE ALL ON SEQUENCE public.audit_event_id_seq FROM {quoted}")
@@ -114,4 +116,7 @@ def _grant(cursor: Any) -> None:
     for (function,) in cursor.fetchall():
         cursor.execute(f"REVOKE ALL ON FUNCTION {function} FROM {quoted}")
     cursor.execute(f"GRANT SELECT ON public.audit_event TO {quoted}")
+    for model in apps.get_app_config("audit").get_models():
+        if model._meta.managed and model._meta.db_table in tables:
+            cursor.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON public.{model._meta.db_table} TO {quoted}")
     cursor.execute(f"GRANT EXECUTE ON FUNCTION public.audit_record_v1(text, text, text, text, jsonb, text) TO {quoted}")

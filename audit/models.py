@@ -1,8 +1,15 @@
-"""The ledger as Django reads it. Its table is made by SQL (audit/sql), partitioned, and never written by the ORM."""
+"""The ledger as Django reads it, and what its readers keep: searches and exports.
 
+The ledger's table is made by SQL (audit/sql), partitioned, and never written by the ORM.
+"""
+
+import uuid
+
+from django.conf import settings
 from django.db import models
 
 from audit import values
+from audit.registry import exempt, track
 
 
 class Event(models.Model):
@@ -38,6 +45,12 @@ class Event(models.Model):
         managed = False
         db_table = "audit_event"
         default_permissions = ("view",)
+        permissions = [
+            ("view_personal", "Can see personal values in the ledger"),
+            ("view_masked", "Can see the digests of masked values in the ledger"),
+            ("export_event", "Can export the ledger"),
+            ("restore_object", "Can restore an object to what the ledger holds"),
+        ]
         ordering = ["-id"]
 
     def __str__(self) -> str:
@@ -65,3 +78,57 @@ def _pair(value: object) -> list[object]:
     if isinstance(value, dict) and value and value.keys() <= {"added", "removed"}:
         return [value.get("removed"), value.get("added")]
     return [None, value]
+
+
+@track()
+class SavedSearch(models.Model):
+    """A search that somebody gave a name, as the query of its address."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=100)
+    query = models.CharField(max_length=4_000, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="audit_saved_search_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@exempt(reason="Its life is told by the events audit.ledger.export_requested, exported and export_expired.")
+class Export(models.Model):
+    """A long export of the ledger: what was asked, how far it is, and its file until that expires."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        FINISHED = "finished"
+        FAILED = "failed"
+        EXPIRED = "expired"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    scopes = models.JSONField(null=True)  # of the token that asked for it; None where none did
+    format = models.CharField(max_length=20)
+    filters = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
+    estimated_count = models.BigIntegerField(default=0)
+    event_count = models.BigIntegerField(default=0)
+    cursor = models.TextField(blank=True)
+    file_name = models.CharField(max_length=200, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    sha256_hex = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.pk}"

@@ -1,40 +1,48 @@
 """The ledger as a page."""
 
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from audit import queries, recording
-from audit.api import EventFilters
+from audit import filters, queries, recording
+from audit.access import access_of
+from audit.cursors import Cursor, parse
+from audit.errors import CursorError, FilterError
 
 _PAGE_SIZE = 50
 
 
 @login_required
-@permission_required("audit.view_event", raise_exception=True)
 def events(request: HttpRequest) -> HttpResponse:
-    """The ledger's latest events, by the filters of the API."""
-    given = {key: value for key, value in request.GET.items() if value and key != "before"}
-    filters = EventFilters(data=given)
-    found = []
-    if filters.is_valid():
-        rows = queries.events(**filters.validated_data)
-        before = request.GET.get("before", "")
-        if before.isdigit():
-            rows = rows.filter(id__lt=int(before))
-        found = list(rows[: _PAGE_SIZE + 1])
-        recording.record("audit.ledger.read", changes={"filters": given, "events": len(found[:_PAGE_SIZE])})
+    """The ledger's events, by the filters of the API."""
+    access = access_of(request.user)
+    if not access.is_any:
+        recording.record("audit.ledger.read_denied", outcome="denied")
+        raise PermissionDenied
+    given = {key: value for key, value in request.GET.items() if value and key != "cursor"}
+    errors: dict[str, list[str]] = {}
+    page = None
+    try:
+        search = filters.parse(given, access)
+        cursor = parse(request.GET["cursor"]) if request.GET.get("cursor") else Cursor()
+        page = queries.page(search, cursor, limit=_PAGE_SIZE)
+        recording.record("audit.ledger.read", changes={"filters": given, "events": len(page.events)})
+    except FilterError as error:
+        errors = error.problems
+    except CursorError as error:
+        errors = {"cursor": [str(error)]}
     query = request.GET.copy()
-    if has_more := len(found) > _PAGE_SIZE:
-        query["before"] = str(found[_PAGE_SIZE - 1].pk)
+    if page and page.next:
+        query["cursor"] = str(page.next)
     return render(
         request,
         "audit/events.html",
         {
-            "events": found[:_PAGE_SIZE],
-            "errors": filters.errors,
+            "events": page.events if page else [],
+            "errors": errors,
             "given": given,
-            "older": query.urlencode() if has_more else "",
+            "older": query.urlencode() if page and page.next else "",
         },
-        status=400 if filters.errors else 200,
+        status=400 if errors else 200,
     )

@@ -17,39 +17,46 @@ M = TypeVar("M", bound=type[models.Model])
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """How one model is captured: `mask` hides values behind a digest, `exclude` leaves columns out."""
+    """How one model is captured: `mask` hides values behind a digest, `exclude` leaves columns out.
+
+    `personal` values are recorded, and shown to those alone who hold `audit.view_personal`.
+    """
 
     label: str
     mask: frozenset[str] = frozenset()
     exclude: frozenset[str] = frozenset()
+    personal: frozenset[str] = frozenset()
 
 
 _tracked: dict[str, Tracking] = {}
 _exempt: dict[str, str] = {}
 
 
-def track(*, mask: Iterable[str] = (), exclude: Iterable[str] = ()) -> Callable[[M], M]:
+def track(*, mask: Iterable[str] = (), exclude: Iterable[str] = (), personal: Iterable[str] = ()) -> Callable[[M], M]:
     """Capture every change of the decorated model, and of its automatic many-to-many tables.
 
     Args:
         mask: field names whose values are recorded as a keyed digest: that they changed, not what they were.
         exclude: field names that are not captured; a change of these alone makes no event.
+        personal: field names whose values are shown only to those who may see personal values.
     """
 
     def decorate(model: M) -> M:
-        register(model._meta.label, mask=mask, exclude=exclude)
+        register(model._meta.label, mask=mask, exclude=exclude, personal=personal)
         return model
 
     return decorate
 
 
-def register(label: str, *, mask: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+def register(
+    label: str, *, mask: Iterable[str] = (), exclude: Iterable[str] = (), personal: Iterable[str] = ()
+) -> None:
     """Capture a model that is someone else's, by its label such as `auth.Group`.
 
     Raises:
         RegistrationError: the model is already registered otherwise, or is exempt.
     """
-    tracking = Tracking(label, frozenset(mask), frozenset(exclude))
+    tracking = Tracking(label, frozenset(mask), frozenset(exclude), frozenset(personal))
     key = label.lower()
     if key in _exempt:
         raise RegistrationError(f"{label} is exempt from the ledger; it can't be tracked as well.")
@@ -96,7 +103,20 @@ def tracked_models() -> list[tuple[type[models.Model], Tracking]]:
         except LookupError as error:
             raise RegistrationError(f"{tracking.label} is registered with the ledger but not installed.") from error
         names = {name for field in model._meta.local_fields for name in (field.name, field.attname, field.column)}
-        if unknown := (tracking.mask | tracking.exclude) - names:
-            raise RegistrationError(f"{tracking.label} has no field {', '.join(sorted(unknown))} to mask or exclude.")
+        if unknown := (tracking.mask | tracking.exclude | tracking.personal) - names:
+            raise RegistrationError(
+                f"{tracking.label} has no field {', '.join(sorted(unknown))} to mask, exclude or take for personal."
+            )
         result.append((model, tracking))
     return result
+
+
+def personal_fields() -> dict[str, frozenset[str]]:
+    """Return the personal fields of each object type that has any, under every name that the ledger may have."""
+    found = {}
+    for key, tracking in _tracked.items():
+        if tracking.personal:
+            fields = apps.get_model(key)._meta.local_fields
+            names = [{field.name, field.attname, field.column} for field in fields]
+            found[key] = frozenset().union(*(one for one in names if one & tracking.personal))
+    return found

@@ -16,7 +16,7 @@ _TOKEN_BYTES = 32
 _PREFIX_LENGTH = 8
 
 
-@audit.track(mask=["password"], exclude=["last_login"])
+@audit.track(mask=["password"], exclude=["last_login"], personal=["email", "first_name", "last_name"])
 class User(AbstractUser):
     """A person. Roles are groups (`accounts.roles`)."""
 

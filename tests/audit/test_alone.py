@@ -205,7 +205,6 @@ def test_the_application_can_only_read_and_record(depot: Depot) -> None:
     assert {name: attempts[name] for name in refused} == dict.fromkeys(refused, "denied")
 
 
-def test_api_and_pages_need_their_extra_and_nothing_else_does(depot: Depot) -> None:
-    for name in ("audit.api", "audit.pages"):
-        assert depot.story["imports"][name].endswith("is not to be had here")
+def test_the_api_needs_its_extra_and_nothing_else_does(depot: Depot) -> None:
+    assert depot.story["imports"]["audit.api.urls"].endswith("is not to be had here")
     assert set(depot.story["imports with the extra"].values()) == {""}

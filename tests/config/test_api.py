@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from accounts import actions
 from accounts.models import User
 from accounts.scopes import ScopePermission
-from audit.api import MayReadLedger
+from audit.api.base import MayReadLedger
 from config.api import Pagination
 from config.api_root import COLLECTIONS
 
