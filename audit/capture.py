@@ -238,7 +238,7 @@ def _table_parts(table: Table) -> dict[str, str]:
         for column in captured
         if column.name not in table.key
     )
-    whole_old, whole_new = _whole(table, "o"), _whole(table, "n")
+    whole_old, whole_new = whole(table, "o"), whole(table, "n")
     return {
         "insert": f"SELECT {_literal(f'{label}.created')}, {_key(table, 'n')}, {whole_new} FROM new_rows n",
         # A FULL JOIN: other joins get a cached nested-loop plan from one-row statements. It shows changed keys too.
@@ -352,8 +352,8 @@ def _unambiguous(value: str) -> str:
     return f"pg_catalog.jsonb_build_object('json', {value})"
 
 
-def _whole(table: Table, alias: str) -> str:
-    """The whole row as JSON, without excluded columns and with masked ones masked."""
+def whole(table: Table, alias: str) -> str:
+    """Return the whole row as SQL for its JSON, without excluded columns and with masked ones masked."""
     names = {column.name for column in table.columns}
     row = f"pg_catalog.to_jsonb({alias})"
     if hidden := sorted((table.exclude | table.mask) & names):

@@ -62,7 +62,7 @@ def parse(text: str) -> Cursor:
         position = None if at is None else (datetime.fromisoformat(at), int(event_id))
         is_sound = (
             isinstance(database, str)
-            and all(not one or _SNAPSHOT.fullmatch(one) for one in (snapshot, seen))
+            and all(not one or _is_snapshot(one) for one in (snapshot, seen))
             and order in ("newest", "oldest")
             and (position is None or (position[0].tzinfo is not None and 0 <= position[1] < 2**63))
         )
@@ -71,6 +71,15 @@ def parse(text: str) -> Cursor:
     except (ValueError, TypeError, binascii.Error, RecursionError) as error:
         raise CursorError from error
     return Cursor(order, database, snapshot, seen, position)
+
+
+def _is_snapshot(text: str) -> bool:
+    """Whether PostgreSQL would take it: `xmin:xmax:` and the running transactions in between, in order."""
+    if not _SNAPSHOT.fullmatch(text):
+        return False
+    lowest, highest, running = text.split(":")
+    numbers = [int(lowest), *map(int, filter(None, running.split(","))), int(highest) - 1]
+    return 0 < int(lowest) <= int(highest) < 2**63 and (not running or numbers == sorted(numbers))
 
 
 def begun(cursor: Cursor, *, using: str = "default") -> Cursor:

@@ -43,3 +43,43 @@ class FilterError(AuditError):
 
 class SearchTooLongError(AuditError):
     """This search took longer than a search may. Narrow the time with since and until, or add another filter."""
+
+
+class PeriodError(AuditError):
+    """This is no period that a report can be made of."""
+
+
+class ExportError(AuditError):
+    """This export can't be made."""
+
+
+class TooManyExportsError(ExportError):
+    """You have as many unfinished exports as one may have. Wait until one is finished."""
+
+
+class ExportsUnavailableError(ExportError):
+    """Exports in the background need Celery, and a place for their files: STORAGES["audit"]. Stream it instead."""
+
+
+class ExportDeniedError(ExportError):
+    """You may not export the ledger, or may no longer see what this export shows."""
+
+
+class NotLoggedInError(AuditError):
+    """Nobody is logged in here, or not any more."""
+
+
+class TooManyTailsError(AuditError):
+    """You have as many tails of the ledger open as one person may. Close one."""
+
+
+class RestoreError(AuditError):
+    """An object can't be restored; `problems` has the messages by the name of the field or parameter."""
+
+    def __init__(self, problems: dict[str, list[str]]) -> None:
+        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in problems.items()))
+        self.problems = problems
+
+
+class RowChangedError(AuditError):
+    """The row has changed since the plan was made, so nothing was restored. Look at a new plan."""

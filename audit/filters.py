@@ -29,6 +29,13 @@ class Filter:
     example: str
     index: bool = False
 
+    @property
+    def label(self) -> str:
+        """Return what a form calls it."""
+        return {"q": "Words", "since": "Since (UTC)", "until": "Until (UTC)"}.get(
+            self.name, self.name.replace("_", " ").capitalize()
+        )
+
 
 FILTERS = (
     Filter("object_type", "The type of the object concerned; of several, apart by commas, any.", "blog.post", True),

@@ -30,4 +30,4 @@ def login_failed(sender: Any, credentials: dict[str, Any], **kwargs: Any) -> Non
     name = str(credentials.get("username", ""))
     digest = hashlib.sha256(name.encode()).hexdigest()[:16] if name else ""
     action = f"{get_user_model()._meta.label_lower}.login_failed"
-    record(action, outcome="denied", changes={"username_digest": digest})
+    record(action, outcome="denied", changes={"factor": "password", "username_digest": digest})

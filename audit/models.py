@@ -57,6 +57,11 @@ class Event(models.Model):
         return f"{self.action} {self.object_id}".strip()
 
     @property
+    def is_whole_row(self) -> bool:
+        """Whether `changes` is a row as it was created or deleted, and not what differs."""
+        return self.action.endswith((".created", ".deleted"))
+
+    @property
     def differences(self) -> dict[str, list[object]]:
         """The changes as `[before, after]` for every kind of event; many-to-many fields as removed and added.
 
@@ -112,6 +117,7 @@ class Export(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     scopes = models.JSONField(null=True)  # of the token that asked for it; None where none did
+    shows = models.JSONField(default=dict)  # what its file shows, so that nobody gets it who may see less
     format = models.CharField(max_length=20)
     filters = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
@@ -124,7 +130,7 @@ class Export(models.Model):
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
-    expires_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)  # also of one that isn't finished: then it's given up
 
     class Meta:
         default_permissions = ()

@@ -9,7 +9,7 @@ from typing import Literal
 
 from django.db import OperationalError, connections, transaction
 from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import TruncDay
+from django.db.models.functions import ExtractHour, TruncDay
 from django.utils import timezone
 from psycopg import errors
 
@@ -56,15 +56,15 @@ class Counted:
     count: int
 
 
-def page(search: Search, cursor: Cursor, *, limit: int, using: str = "default") -> Page:
+def page(search: Search, cursor: Cursor, *, limit: int, using: str = "default", seconds: int | None = None) -> Page:
     """Return the next `limit` events of `search` behind `cursor`, in the cursor's order: by time, then by id.
 
     Raises:
         CursorError: the cursor is of another database.
-        SearchTooLongError: the search took longer than `AUDIT_SEARCH_SECONDS`.
+        SearchTooLongError: the search took longer than `seconds`, by default `AUDIT_SEARCH_SECONDS`.
     """
     cursor = cursors.begun(cursor, using=using)
-    with within_time(using):
+    with within_time(using, seconds):
         found = list(ordered(Event.objects.using(using).filter(search.conditions), cursor)[: limit + 1])
     events = found[:limit]
     behind = replace(cursor, position=(events[-1].recorded_at, events[-1].pk)) if len(found) > limit else None
@@ -111,6 +111,18 @@ def facet(search: Search, by: Facet, *, using: str = "default") -> list[Counted]
         values = list(found.values_list(columns[0]).annotate(count=Count("*")).order_by("-count")[:_FACET_VALUES])
         labels = _labels(found, [value for value, _ in values]) if by == "actor" else {}
     return [Counted(value or "", labels.get(value) or value or "", count) for value, count in values]
+
+
+def by_hour(search: Search, *, using: str = "default") -> list[tuple[int, int]]:
+    """Return how many events of a search fall into each hour of the day (UTC), where there are any.
+
+    Raises:
+        SearchTooLongError: see `page`.
+    """
+    found = Event.objects.using(using).filter(search.conditions).order_by()
+    with within_time(using):
+        hours = found.annotate(hour=ExtractHour("recorded_at", tzinfo=UTC))
+        return list(hours.values_list("hour").annotate(count=Count("*")).order_by("hour"))
 
 
 def bounded(search: Search) -> Search:
@@ -166,8 +178,10 @@ def recorded_at(event_id: int, *, using: str = "default") -> datetime | None:
 
 
 @contextmanager
-def within_time(using: str) -> Iterator[None]:
+def within_time(using: str, seconds: int | None = None) -> Iterator[None]:
     """Bound each statement of a block: a search that reads all of the ledger would hold a connection for minutes.
+
+    The bound is `seconds`, by default `AUDIT_SEARCH_SECONDS`.
 
     Raises:
         SearchTooLongError: a statement took longer.
@@ -176,7 +190,8 @@ def within_time(using: str) -> Iterator[None]:
         with transaction.atomic(using=using), connections[using].cursor() as cursor:
             cursor.execute("SELECT pg_catalog.current_setting('statement_timeout')")
             (before,) = cursor.fetchone()
-            cursor.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [f"{conf.search_seconds()}s"])
+            bound = f"{seconds or conf.search_seconds()}s"
+            cursor.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [bound])
             yield
             # For the rest of a transaction that this block may be part of.
             cursor.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [before])

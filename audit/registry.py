@@ -5,6 +5,7 @@ Filled while models are imported, so it holds labels and classes but touches no 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from django.apps import apps
@@ -63,6 +64,7 @@ def register(
     if _tracked.get(key, tracking) != tracking:
         raise RegistrationError(f"{label} is tracked twice, with different options.")
     _tracked[key] = tracking
+    personal_fields.cache_clear()
 
 
 def exempt(*, reason: str) -> Callable[[M], M]:
@@ -111,6 +113,7 @@ def tracked_models() -> list[tuple[type[models.Model], Tracking]]:
     return result
 
 
+@cache  # it's asked for each value that is shown
 def personal_fields() -> dict[str, frozenset[str]]:
     """Return the personal fields of each object type that has any, under every name that the ledger may have."""
     found = {}

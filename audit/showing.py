@@ -14,14 +14,18 @@ _PERSONAL_CONTEXT = ("address", "agent", "session")
 
 def differences(event: Event, access: Access) -> dict[str, list[Any]]:
     """Return the event's changes as `[before, after]` by field, without what `access` doesn't show."""
-    return {field: [shown(event, field, value, access) for value in pair] for field, pair in event.differences.items()}
+    object_type = event.object_type or ""
+    return {
+        field: [shown(object_type, field, value, access) for value in pair]
+        for field, pair in event.differences.items()
+    }
 
 
-def shown(event: Event, field: str, value: Any, access: Access) -> Any:
-    """Return one value of an event as its reader may see it; None stays None."""
+def shown(object_type: str, field: str, value: Any, access: Access) -> Any:
+    """Return the value of an object's field as its reader may see it; None stays None."""
     if value is None:
         return None
-    if not access.sees_personal and field in personal_fields().get(event.object_type or "", ()):
+    if not access.sees_personal and field in personal_fields().get(object_type, ()):
         return PERSONAL
     if not access.sees_masked and isinstance(value, dict) and value.keys() == {"masked"}:
         return MASKED
@@ -41,7 +45,7 @@ def as_dict(event: Event, access: Access) -> dict[str, Any]:
     return {
         "id": event.pk,
         "recorded_at": event.recorded_at,
-        "transaction": event.txid,
+        "transaction": int(event.txid),  # xid8 comes as text
         "action": event.action,
         "outcome": event.outcome,
         "object_type": event.object_type or "",

@@ -190,12 +190,9 @@ class EventDetail(LedgerView):
 def links(request: Request, event: Event) -> dict[str, str | None]:
     """Return where more is told of an event's request and object."""
     page = conf.request_url().replace("{request_id}", event.request_id or "")
-    has_object = event.object_type and event.object_id
+    has_address = event.object_type and event.object_id and "/" not in event.object_type
+    found = reverse("audit-object", args=[event.object_type, event.object_id]) if has_address else ""
     return {
         "request_page": link(request, page) if page and event.request_id else None,
-        "object": link(
-            request, reverse("audit-events"), {"object_type": event.object_type, "object_id": event.object_id}
-        )
-        if has_object
-        else None,
+        "object": link(request, found) if found else None,
     }

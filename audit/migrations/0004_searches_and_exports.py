@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("scopes", models.JSONField(null=True)),
+                ("shows", models.JSONField(default=dict)),
                 ("format", models.CharField(max_length=20)),
                 ("filters", models.JSONField(default=dict)),
                 (

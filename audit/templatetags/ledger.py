@@ -1,32 +1,28 @@
 """The ledger's values as its pages show them."""
 
-from typing import Any
-
 from django import template
 
-from audit import conf, values
+from audit import conf, diffs
+from audit.access import NOTHING, Access
+from audit.models import Event
 
 register = template.Library()
 
-_LONGEST_VALUE = 300
-
 
 @register.filter
-def shown(value: Any) -> str:
-    """Return a ledger value as one short text; what is cut says so."""
-    if value is None:
-        return "—"
-    if isinstance(value, dict) and set(value) == {"masked"}:
-        return f"masked · {value['masked'][:8]}"
-    if isinstance(value, dict) and set(value) == {"cut", "length", "sha256"}:
-        return f"{value['cut'][:_LONGEST_VALUE]}… ({value['length']} characters)"
-    text = value if isinstance(value, str) else values.dumps(value).decode()
-    if text == "":
-        return "empty"
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}… ({len(text)} characters)"
+def diffs_for(event: Event, access: Access | str) -> list[diffs.Diff]:
+    """Return how each field changed, as far as the page's reader may see it; a page that doesn't say who reads shows
+    no personal values."""
+    return diffs.of_event(event, access if isinstance(access, Access) else NOTHING)
 
 
 @register.filter
 def request_url(request_id: str) -> str:
     """Return where the project follows a request (`AUDIT_REQUEST_URL`); empty where it has no such page."""
     return conf.request_url().replace("{request_id}", request_id) if request_id else ""
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """Return a number with its thousands apart."""
+    return f"{number:,}"

@@ -9,9 +9,12 @@ from rest_framework.request import Request
 import audit
 from accounts.errors import UnknownScopeError
 from accounts.models import ApiToken
+from audit.registry import tracked_models
 
 SCOPES = {
     "audit:read": "Read the ledger.",
+    "audit:export": "Take what may be read of the ledger away as a file.",
+    "audit:restore": "Restore an object to what the ledger holds, where its user may change it.",
     "blog:read": "Read posts and comments, also one's own drafts.",
     "blog:write": "Write, change and delete posts and comments.",
     "chat:read": "Read rooms and messages.",
@@ -29,9 +32,17 @@ def checked_scopes(names: Iterable[str]) -> list[str]:
         UnknownScopeError: one of them is no scope.
     """
     wanted = sorted(set(names))
-    if unknown := [name for name in wanted if name not in SCOPES]:
-        raise UnknownScopeError(f"Unknown scope: {', '.join(unknown)}. Scopes are: {', '.join(SCOPES)}.")
+    if unknown := [name for name in wanted if name not in SCOPES and not _is_of_one_type(name)]:
+        raise UnknownScopeError(
+            f"Unknown scope: {', '.join(unknown)}. Scopes are: {', '.join(SCOPES)}; and audit:read:<app>.<model>, which"
+            " reads the ledger's events of one type of object."
+        )
     return wanted
+
+
+def _is_of_one_type(name: str) -> bool:
+    object_type = name.removeprefix("audit:read:")
+    return object_type != name and any(object_type == model._meta.label_lower for model, _ in tracked_models())
 
 
 class ScopePermission(BasePermission):

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 
+from audit import refusals
 from config.problems import answer_to_database, error_response
 
 
@@ -31,6 +32,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer 403 to a form without its token; Django's `CSRF_FAILURE_VIEW`."""
+    refusals.explain(request, "csrf")
     return error_response(
         request, 403, detail="This form has no valid security token. Reload the page and send it again."
     )

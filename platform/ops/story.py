@@ -6,6 +6,8 @@ from typing import Any
 
 import redis
 
+from audit import showing
+from audit.access import Access
 from audit.models import Event
 from audit.queries import events_of_request
 from tasks.models import TaskRun
@@ -84,8 +86,8 @@ def tell(request_id: str) -> Story:
     )
 
 
-def as_json(story: Story) -> dict[str, Any]:
-    """Return the story as JSON-able data."""
+def as_json(story: Story, access: Access) -> dict[str, Any]:
+    """Return the story as JSON-able data, with what `access` shows of its events."""
 
     def event(row: Event) -> dict[str, Any]:
         return {
@@ -97,7 +99,7 @@ def as_json(story: Story) -> dict[str, Any]:
             "actor": row.actor_label or row.actor_type,
             "origin": row.origin,
             "task_id": row.task_id,
-            "changes": row.differences,
+            "changes": showing.differences(row, access),
         }
 
     return {

@@ -1,10 +1,14 @@
 """The request page, and the list that leads to it; for whoever may follow requests."""
 
+from dataclasses import replace
+
 import redis
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+import audit
+from audit.access import access_of
 from audit.values import dumps
 from ops import story
 from telemetry.context import is_request_id
@@ -34,10 +38,14 @@ def request_page(request: HttpRequest, request_id: str) -> HttpResponse:
     if not is_request_id(request_id):
         raise Http404("That is no request id.")
     told = story.tell(request_id)
+    # Whoever may follow requests sees what they changed; personal values only by the ledger's own permissions.
+    access = replace(access_of(request.user), object_types=None)
+    if told.event_count:
+        audit.record("audit.ledger.read", changes={"filters": {"request": request_id}, "events": told.event_count})
     status = 404 if told.is_empty else 200
     if request.GET.get("format") == "json":
-        return HttpResponse(dumps(story.as_json(told)), status=status, content_type="application/json")
-    return render(request, "ops/request.html", {"story": told}, status=status)
+        return HttpResponse(dumps(story.as_json(told, access)), status=status, content_type="application/json")
+    return render(request, "ops/request.html", {"story": told, "access": access}, status=status)
 
 
 def _row(span: dict[str, object]) -> dict[str, object]:

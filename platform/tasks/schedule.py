@@ -14,4 +14,9 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 6 * 3_600.0,
         "options": {"expires": 3_600},
     },
+    "audit.expire_exports": {
+        "task": "audit.expire_exports",
+        "schedule": 3_600.0,
+        "options": {"expires": 3_600},
+    },
 }

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
 
 # The telemetry middleware isn't listed: its instrumentor puts it first, as OpenTelemetry's does.
 MIDDLEWARE = [
+    "audit.refusals.RefusalMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.BadRequestMiddleware",
     "config.middleware.ContentSecurityPolicyMiddleware",
@@ -207,6 +208,19 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_URL = "media/"
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", str(LOCAL_DIR / "media")))
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # Exports of the ledger. Only the API gives them out: no address leads here.
+    "audit": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": LOCAL_DIR / "exports",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+}
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -3,7 +3,7 @@
 from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import ALLOWED_HOSTS, IS_DATABASE_EMBEDDED, IS_REDIS_EMBEDDED, LOCAL_DIR, env
+from config.settings.base import ALLOWED_HOSTS, IS_DATABASE_EMBEDDED, IS_REDIS_EMBEDDED, LOCAL_DIR, STORAGES, env
 
 DEMO_PASSWORD = None
 SECRET_KEY = env.str("SECRET_KEY", "")
@@ -42,6 +42,6 @@ SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 STATIC_ROOT = env.path("STATIC_ROOT", LOCAL_DIR / "static")
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    **STORAGES,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }

@@ -1,0 +1,121 @@
+"""`manage audit_report`: a period of the ledger, summed up."""
+
+import argparse
+import os
+import tempfile
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit import filters, recording, report_forms, reports, status
+from audit.errors import PeriodError
+from audit.management.help import show_examples
+
+_EXAMPLES = """
+examples:
+  manage audit_report                                          the last seven days
+  manage audit_report --since 2026-03-01 --until 2026-04-01    March; times without an offset are UTC
+  manage audit_report --days 1 --format html --output day.html
+                                                               a file to read, print or send; it needs nothing else
+  manage audit_report --format json | jq '.figures.grants.lines'
+
+It holds personal data. That it was made is an event too: audit.ledger.reported. What it is doing goes to standard
+error; --verbosity 0 keeps it quiet. A file is written whole or not at all.
+"""
+
+_FORMS = {"text": report_forms.as_text, "html": report_forms.as_html, "json": report_forms.as_json}
+
+
+class Command(BaseCommand):
+    help = "Sums up a period of the ledger: who did what, logins, denials, privileges, deletions, reads, silence."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        show_examples(parser, _EXAMPLES)
+        parser.add_argument("--since", type=_moment, metavar="TIME", help="Recorded at or after; ISO 8601.")
+        parser.add_argument("--until", type=_moment, metavar="TIME", help="Recorded before; by default now.")
+        parser.add_argument("--days", type=int, metavar="N", help="So many days up to the end; by default 7.")
+        parser.add_argument("--format", choices=list(_FORMS), default="text")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="Write to this file instead.")
+        parser.add_argument("--database", default="default", metavar="ALIAS", help="The database of the ledger.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        alias, output, form = options["database"], options["output"], options["format"]
+        try:
+            since, until = reports.period(options["since"], options["until"], options["days"])
+        except PeriodError as error:
+            raise CommandError(str(error)) from error
+        if output is not None:
+            _refuse_unwritable(output)
+        if not status.has_ledger(alias):
+            raise CommandError(f"There is no ledger on the database {alias!r}; run manage migrate.")
+        report = reports.make(since, until, using=alias, progress=_Progress(self, options["verbosity"]))
+        text = _FORMS[form](report)
+        # First: a report that can't be recorded isn't given.
+        told = {"since": since, "until": until, "format": form, "events": report.events}
+        recording.record("audit.ledger.reported", changes=told, using=alias)
+        if output is None:
+            self.stdout.write(text, ending="" if text.endswith("\n") else "\n")
+        else:
+            _write_whole(output, text)
+
+
+class _Progress:
+    """Says on standard error what is being done, and for how long it has been."""
+
+    def __init__(self, command: BaseCommand, verbosity: int) -> None:
+        self._command = command
+        self._is_quiet = verbosity == 0
+        self._begun = time.monotonic()
+
+    def __call__(self, step: str) -> None:
+        if not self._is_quiet:
+            self._command.stderr.write(f"{time.monotonic() - self._begun:6.1f} s  {step} …", self._command.style.NOTICE)
+            self._command.stderr.flush()
+
+
+def _refuse_unwritable(output: Path) -> None:
+    """Before the work is done, and not after it."""
+    if output.exists() and not output.is_file():
+        raise CommandError(f"{output} is no file. Leave --output out to write to standard output.")
+    if not output.parent.is_dir():
+        raise CommandError(f"There is no folder {output.parent}; make it, or name another with --output.")
+    if not os.access(output.parent, os.W_OK):
+        raise CommandError(f"Nothing may be written in {output.parent}; name another folder with --output.")
+
+
+def _write_whole(output: Path, text: str) -> None:
+    """Write beside the file and put it in its place: who looks finds the old file or the new one, and never a part.
+
+    Others may not read it, since it holds personal data.
+    """
+    path = Path(os.path.realpath(output))  # where a link leads
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary:
+            with suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise CommandError(
+                f"{output} could not be written, and is as it was: {error.strerror or error}."
+            ) from error
+        raise
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return filters.moment(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

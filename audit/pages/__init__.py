@@ -1,0 +1,1 @@
+"""The ledger as pages, below `/audit/`. They extend the project's `base.html`."""

@@ -1,0 +1,535 @@
+"""An object is brought back to what it was, by those who may, and never over what somebody else has written."""
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client
+
+from accounts.models import User
+from audit import restoring, values
+from audit.errors import RestoreError, RowChangedError
+from audit.models import Event
+from tests.audit.everything.models import (
+    Computed,
+    Masked,
+    PairKeyed,
+    Part,
+    Person,
+    Pizzeria,
+    Place,
+    RawChild,
+    RawParent,
+    Restaurant,
+    Tag,
+    TextKeyed,
+    Thing,
+    Values,
+)
+from tests.audit.test_history import address, clock, column, log_in, token_for, user_with
+
+THING, TAG = "everything.thing", "everything.tag"
+MAY = ("view_event", "restore_object", "change_thing", "add_thing")
+
+
+def restored(row: Any, at: datetime) -> restoring.Plan:
+    """Plan and do it, and return the plan."""
+    plan = restoring.plan(row._meta.label_lower, values.object_id(row), at)
+    restoring.apply(plan, "a test")
+    return plan
+
+
+def problems_of(row: Any, at: datetime) -> dict[str, list[str]]:
+    with pytest.raises(RestoreError) as refused:
+        restored(row, at)
+    return refused.value.problems
+
+
+def deleted(row: Any) -> Any:
+    key = row.pk
+    row.delete()
+    row.pk = key
+    return row
+
+
+# --- plan and writing ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_plan_says_what_would_change_and_writes_nothing() -> None:
+    thing = Thing.objects.create(name="a", number=1)
+    at = clock()
+    Thing.objects.update(number=2, note="x")
+    count = Event.objects.count()
+
+    plan = restoring.plan(THING, str(thing.pk), at)
+
+    assert (plan.action, plan.changes, plan.skipped) == ("update", {"number": [2, 1], "note": ["x", ""]}, {})
+    assert Event.objects.count() == count
+    assert restoring.plan(THING, str(thing.pk), clock()).action == "nothing"
+
+
+@pytest.mark.django_db
+def test_a_changed_row_is_restored_with_its_reason_and_recorded() -> None:
+    thing = Thing.objects.create(name="a", number=1)
+    at = clock()
+    Thing.objects.update(number=2, note="x")
+    plan = restoring.plan(THING, str(thing.pk), at)
+
+    event_id = restoring.apply(plan, "  defaced  ")
+
+    thing.refresh_from_db()
+    assert (thing.number, thing.note) == (1, "")
+    updated, done = Event.objects.filter(object_type=THING, object_id=str(thing.pk)).order_by("id")[2:]
+    assert (updated.changes, updated.context["reason"]) == ({"number": [2, 1], "note": ["x", ""]}, "defaced")
+    assert (done.pk, done.action, done.context["reason"]) == (event_id, "everything.thing.restored", "defaced")
+    assert done.changes == {
+        "at": at.isoformat(),
+        "version": plan.version,
+        "fields": ["note", "number"],
+        "not_restored": [],
+    }
+    assert restoring.apply(restoring.plan(THING, str(thing.pk), at), "again") is None
+
+
+@pytest.mark.django_db
+def test_a_deleted_row_is_created_again_with_its_key_and_links() -> None:
+    one, two = (Thing.objects.create(name=name) for name in "ab")
+    tag = Tag.objects.create(name="red")
+    tag.things.set([one, two])
+    at = clock()
+    tag.things.remove(one)
+    deleted(tag)
+
+    plan = restored(tag, at)
+
+    again = Tag.objects.get(pk=tag.pk)
+    assert plan.action == "create"
+    assert plan.changes["things"] == [None, [one.pk, two.pk]]
+    assert (again.name, set(again.things.all())) == ("red", {one, two})
+
+
+@pytest.mark.django_db
+def test_many_to_many_fields_alone_are_restored_too() -> None:
+    one, two = (Thing.objects.create(name=name) for name in "ab")
+    tag = Tag.objects.create(name="red")
+    tag.things.set([one])
+    at = clock()
+    tag.things.set([two])
+
+    plan = restored(tag, at)
+
+    assert plan.changes == {"things": [[two.pk], [one.pk]]}
+    assert list(tag.things.all()) == [one]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "row",
+    [TextKeyed(code="a/b", name="a"), PairKeyed(tenant=3, code="a/b", name="a"), RawParent(id=1, name="a")],
+    ids=lambda row: type(row).__name__,
+)
+def test_rows_of_any_key_are_restored(row: Any) -> None:
+    row.save(force_insert=True)
+    at = clock()
+    type(row).objects.update(name="b")
+    restored(row, at)
+    assert type(row).objects.get(pk=row.pk).name == "a"
+    restored(deleted(row), at)
+    assert type(row).objects.get(pk=row.pk).name == "a"
+
+
+@pytest.mark.django_db
+def test_an_inheriting_object_is_restored_in_all_its_tables() -> None:
+    ann = Person.objects.create(name="ann")
+    pizzeria = Pizzeria.objects.create(name="Da Anna", stars=1, ovens=2)
+    pizzeria.guests.set([ann])
+    at = clock()
+    Pizzeria.objects.update(name="Da Bruno", ovens=3)
+    plan = restored(pizzeria, at)
+    assert plan.changes == {"name": ["Da Bruno", "Da Anna"], "ovens": [3, 2]}
+
+    restored(deleted(pizzeria), at)
+
+    again = Pizzeria.objects.get()
+    assert (again.pk, again.name, again.stars, again.ovens) == (pizzeria.pk, "Da Anna", 1, 2)
+    assert list(again.guests.all()) == [ann]
+    assert restoring.types_of("everything.pizzeria") == [
+        f"everything.{one}" for one in ("pizzeria", "restaurant", "place")
+    ]
+
+
+@pytest.mark.django_db
+def test_a_row_whose_parent_row_stayed_is_restored_beside_it() -> None:
+    restaurant = Restaurant.objects.create(name="Da Anna", stars=1)
+    at = clock()
+    Place.objects.update(name="Da Bruno")
+    key = restaurant.pk
+    restaurant.delete(keep_parents=True)
+
+    plan = restoring.plan("everything.restaurant", str(key), at)
+    restoring.apply(plan, "a test")
+
+    assert (plan.action, plan.changes["name"]) == ("create", ["Da Bruno", "Da Anna"])
+    assert Restaurant.objects.get(pk=key).name == "Da Anna"
+
+
+@pytest.mark.django_db
+def test_values_of_every_type_come_back_exactly() -> None:
+    row = Values.objects.create(decimal=Decimal("1.5"), json={"json": [1.10]}, binary=b"\x00", integers=[1], text="")
+    row.refresh_from_db()
+    at = clock()
+    Values.objects.update(decimal=None, json=None, binary=None, integers=None, text="x")
+
+    restored(row, at)
+
+    again = Values.objects.get()
+    assert (again.decimal, again.json, bytes(again.binary), again.integers, again.text) == (
+        row.decimal,
+        row.json,
+        b"\x00",
+        [1],
+        "",
+    )
+    restored(deleted(again), at)
+    assert Values.objects.get().json == row.json
+
+
+# --- what can't be restored ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_masked_and_excluded_fields_stay_as_they_are() -> None:
+    row = Masked.objects.create(name="a", secret={"pin": 1}, noise="hum")
+    at = clock()
+    Masked.objects.update(name="b", secret={"pin": 2}, noise="ho")
+
+    plan = restored(row, at)
+
+    row.refresh_from_db()
+    assert (row.name, row.secret, row.noise) == ("a", {"pin": 2}, "ho")
+    assert plan.changes == {"name": ["b", "a"]}
+    assert plan.skipped.keys() == {"secret", "noise"}
+    assert "pin" not in json.dumps([plan.changes, plan.skipped, plan.fingerprint])
+    assert restored(deleted(row), at).action == "create"
+    assert Masked.objects.get().secret is None
+
+
+@pytest.mark.django_db
+def test_a_change_of_a_masked_value_alone_is_a_change_since_the_plan() -> None:
+    row = Masked.objects.create(name="a", secret={"pin": 1})
+    at = clock()
+    Masked.objects.update(name="b")
+    plan = restoring.plan("everything.masked", str(row.pk), at)
+    Masked.objects.update(secret={"pin": 2})
+
+    with pytest.raises(RowChangedError):
+        restoring.apply(plan, "a test")
+
+
+@pytest.mark.django_db
+def test_generated_columns_and_times_of_saving_are_left_to_those_who_set_them() -> None:
+    row = Computed.objects.create(price=Decimal(2))
+    row.refresh_from_db()
+    at = clock()
+    row.price = Decimal(3)
+    row.save()
+
+    plan = restored(row, at)
+
+    assert plan.changes.keys() == {"price"}
+    assert plan.skipped.keys() == {"total", "changed_at"}
+    again = Computed.objects.get()
+    assert again.total == 6
+    assert again.changed_at > row.changed_at
+    assert restored(deleted(again), at).action == "create"
+    assert (Computed.objects.get().made_at, Computed.objects.get().total) == (row.made_at, 6)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+def test_cut_values_and_columns_without_a_field_are_named(owner_connection: psycopg.Connection[Any]) -> None:
+    thing = Thing.objects.create(name="a", note="long" * 600_000)
+    at = clock()
+    assert restoring.plan(THING, str(thing.pk), at).skipped == {}  # what was cut is still the same
+    Thing.objects.update(note="")
+    owner_connection.execute("UPDATE everything_thing SET number = 7")
+
+    plan = restoring.plan(THING, str(thing.pk), at)
+
+    assert (plan.changes, list(plan.skipped)) == ({"number": [7, 0]}, ["note"])
+    RawParent.objects.create(id=1, name="a")
+    with column(owner_connection, "raw_parent", "stars integer DEFAULT 5"):
+        owner_connection.execute("UPDATE raw_parent SET stars = 6")
+        at = clock()
+        owner_connection.execute("UPDATE raw_parent SET stars = 7")
+        assert restoring.plan("everything.rawparent", "1", at).skipped == {"stars": "The model has no such field."}
+
+
+# --- refusals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_reference_to_what_is_gone_is_refused_by_its_field() -> None:
+    thing = Thing.objects.create(name="a")
+    part = Part.objects.create(thing=thing, name="p")
+    tag = Tag.objects.create(name="red")
+    tag.things.add(thing)
+    RawParent.objects.create(id=1, name="parent")
+    child = RawChild.objects.create(id=1, parent_id=1, name="child")
+    at = clock()
+    key = part.pk
+    thing.delete()
+    part.pk = key
+    RawParent.objects.all()._raw_delete("default")
+
+    assert list(problems_of(part, at)) == ["thing"]
+    assert list(problems_of(tag, at)) == ["things"]
+    assert list(problems_of(child, at)) == ["parent"]
+    assert not Part.objects.exists()
+    assert not Event.objects.filter(action="everything.part.restored").exists()
+
+
+@pytest.mark.django_db
+def test_what_the_database_alone_refuses_names_its_column() -> None:
+    """`name` is another row's now; validation is told so by the ORM, and the database where that looks away."""
+    thing = Thing.objects.create(name="a")
+    at = clock()
+    Thing.objects.update(name="b")
+    Thing.objects.create(name="a")
+
+    assert list(problems_of(thing, at)) == ["name"]
+    plan = restoring.plan(THING, str(thing.pk), at)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Thing, "full_clean", lambda self, exclude: None)
+        with pytest.raises(RestoreError) as refused:
+            restoring.apply(plan, "a test")
+    assert refused.value.problems == {"name": ["Another row has this value now."]}
+
+
+@pytest.mark.django_db
+def test_a_row_that_changed_since_the_plan_is_left_alone() -> None:
+    thing = Thing.objects.create(name="a")
+    tag = Tag.objects.create(name="red")
+    at = clock()
+    Thing.objects.update(number=1)
+    Tag.objects.update(name="blue")
+    plans = [restoring.plan(THING, str(thing.pk), at), restoring.plan(TAG, str(tag.pk), at)]
+    Thing.objects.update(number=2)
+    tag.things.add(thing)
+    gone = restoring.plan(THING, str(thing.pk), at)
+    tag.things.clear()
+    Thing.objects.all().delete()
+    tag.things.create(name="new")
+
+    for plan in (*plans, gone):
+        with pytest.raises(RowChangedError):
+            restoring.apply(plan, "a test")
+    assert Tag.objects.get().name == "blue"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
+def test_a_reason_is_needed(reason: str) -> None:
+    thing = Thing.objects.create(name="a")
+    with pytest.raises(RestoreError, match="reason"):
+        restoring.apply(restoring.plan(THING, str(thing.pk), clock()), reason)
+
+
+@pytest.mark.django_db
+def test_what_didnt_exist_and_what_is_to_come_cant_be_restored() -> None:
+    before = clock()
+    thing = Thing.objects.create(name="a")
+
+    assert list(problems_of(thing, before)) == ["at"]
+    assert list(problems_of(thing, datetime.fromisoformat("2200-01-01T00:00:00Z"))) == ["at"]
+    with pytest.raises(RestoreError, match="no tracked model"):
+        restoring.plan("audit.event", "1", before)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_row_is_locked_while_it_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    thing = Thing.objects.create(name="a")
+    at = clock()
+    Thing.objects.update(number=1)
+    plan = restoring.plan(THING, str(thing.pk), at)
+    write = restoring._write
+
+    def others_wait(*args: Any) -> None:
+        parameters = connection.get_connection_params() | {"cursor_factory": None, "context": None}
+        with psycopg.connect(**parameters) as other, pytest.raises(psycopg.errors.LockNotAvailable):
+            other.execute("SELECT FROM everything_thing WHERE id = %s FOR NO KEY UPDATE NOWAIT", [thing.pk])
+        write(*args)
+
+    monkeypatch.setattr(restoring, "_write", others_wait)
+
+    assert restoring.apply(plan, "a test")
+
+
+# --- the API -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def changed(db: None) -> tuple[Thing, str]:
+    """Let a thing change, and give the time before."""
+    thing = Thing.objects.create(name="a", number=1)
+    at = clock().isoformat()
+    Thing.objects.update(number=2)
+    return thing, at
+
+
+def post(client: Client, thing: Any, body: Any, headers: dict[str, str] | None = None) -> Any:
+    url = f"{address(thing._meta.label_lower, thing.pk)}restore/"
+    return client.post(url, body, content_type="application/json", headers=headers)
+
+
+def test_the_api_plans_first_and_applies_what_was_planned(client: Client, changed: tuple[Thing, str]) -> None:
+    thing, at = changed
+    user = log_in(client, *MAY)
+
+    plan = post(client, thing, {"at": at}).json()
+    assert (plan["action"], plan["changes"], plan["applied"]) == ("update", {"number": [2, 1]}, False)
+    apply = {"at": at, "reason": "defaced", "apply": True}
+    assert list(post(client, thing, apply).json()["errors"]) == ["expected"]
+    assert post(client, thing, {**apply, "expected": "other"}).status_code == 409
+    done = post(client, thing, {**apply, "expected": plan["fingerprint"]})
+
+    assert done.status_code == 200
+    assert done.json()["applied"] is True
+    assert done.json()["event"]["action"] == "everything.thing.restored"
+    assert done.json()["event"]["actor_id"] == str(user.pk)
+    thing.refresh_from_db()
+    assert thing.number == 1
+    again = post(client, thing, {**apply, "expected": plan["fingerprint"]})
+    assert (again.status_code, "changed since" in again.json()["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({}, "at"),
+        ({"at": "yesterday"}, "at"),
+        ({"at": 5}, "at"),
+        ({"at": "2000-01-01"}, "at"),
+        ({"at": "2200-01-01"}, "at"),
+        ({"at": "2026-01-01", "colour": "red"}, "colour"),
+        ({"at": "2026-01-01", "apply": "yes"}, "apply"),
+        ({"at": "2026-01-01", "apply": True, "expected": "x"}, "reason"),
+        ({"at": "2026-01-01", "apply": True, "expected": "x", "reason": 7}, "reason"),
+        ({"at": "2026-01-01", "apply": True, "reason": "x"}, "expected"),
+        ([], "non_field_errors"),
+    ],
+)
+def test_a_wrong_body_is_refused_by_name(client: Client, changed: tuple[Thing, str], body: Any, named: str) -> None:
+    log_in(client, *MAY)
+
+    answer = post(client, changed[0], body)
+
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == [named]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "is_deleted", "missing"),
+    [
+        (("view_event", "change_thing", "add_thing"), False, "audit.restore_object"),
+        (("view_event", "restore_object", "add_thing"), False, "everything.change_thing"),
+        (("view_event", "restore_object", "change_thing"), True, "everything.add_thing"),
+    ],
+)
+def test_who_may_not_is_refused_and_the_refusal_recorded(
+    client: Client, changed: tuple[Thing, str], permissions: tuple[str, ...], is_deleted: bool, missing: str
+) -> None:
+    thing, at = changed
+    latest = Event.objects.latest("id").pk
+    log_in(client, *permissions)
+    if is_deleted:
+        deleted(thing)
+
+    answer = post(client, thing, {"at": at})
+
+    assert answer.status_code == 403
+    assert missing in answer.json()["detail"]
+    denial = Event.objects.get(action="audit.ledger.restore_denied", object_id=str(thing.pk), id__gt=latest)
+    assert (denial.outcome, denial.changes) == ("denied", {"missing": missing})
+
+
+def test_a_token_needs_its_scope_as_well(client: Client, changed: tuple[Thing, str]) -> None:
+    thing, at = changed
+    user = user_with(*MAY)
+
+    codes = [
+        post(client, thing, {"at": at}, token_for(user, *scopes)).status_code
+        for scopes in (("audit:read",), ("audit:restore",), ("audit:read", "audit:restore"))
+    ]
+
+    assert codes == [403, 403, 200]
+
+
+def test_what_may_not_be_seen_cant_be_restored(client: Client, changed: tuple[Thing, str]) -> None:
+    thing, at = changed
+    user = log_in(client, "view_events_of_everything_tag", *MAY[1:])
+
+    assert post(client, thing, {"at": at}).status_code == 404
+    assert post(client, Thing(pk=0), {"at": at}).status_code == 404
+    restaurant = Restaurant.objects.create(name="a")
+    user.user_permissions.add(*user_with("view_events_of_everything_restaurant", name="x").user_permissions.all())
+    refused = post(client, restaurant, {"at": clock().isoformat()})
+    assert (refused.status_code, "everything.place" in refused.json()["detail"]) == (403, True)
+
+
+def test_personal_values_are_hidden_in_a_plan(client: Client, db: None) -> None:
+    bob = User.objects.create(username="bob", email="bob@example.org")
+    at = clock().isoformat()
+    User.objects.filter(pk=bob.pk).update(email="canary@example.org")
+    log_in(client, "view_event", "restore_object", "change_user")
+
+    answer = post(client, bob, {"at": at})
+
+    assert answer.json()["changes"] == {"email": [{"hidden": "personal"}] * 2}
+    assert b"example.org" not in answer.content
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command("audit_restore", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_says_what_it_would_do_and_does_it_when_told(changed: tuple[Thing, str]) -> None:
+    thing, at = changed
+    asked = (THING, str(thing.pk), "--at", at)
+
+    said = run(*asked)
+    planned = json.loads(run(*asked, "--format", "json"))
+    thing.refresh_from_db()
+    assert ("number: 2 -> 1" in said, "--apply" in said, thing.number) == (True, True, 2)
+    assert (planned["changes"], planned["applied"]) == ({"number": [2, 1]}, False)
+    done = json.loads(run(*asked, "--format", "json", "--apply", "--reason", "defaced"))
+
+    thing.refresh_from_db()
+    assert thing.number == 1
+    assert Event.objects.get(pk=done["event"]).context["reason"] == "defaced"
+    assert "nothing to restore" in run(*asked)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((THING, "0", "--at", "2026-01-01"), "didn't exist"),
+        ((THING, "1", "--at", "yesterday"), "is no time"),
+        (("no.such", "1", "--at", "2026-01-01"), "no tracked model"),
+        ((THING, "1", "--at", "2026-01-01", "--apply"), "reason"),
+    ],
+)
+def test_the_command_refuses_with_the_reason(db: None, arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        run(*arguments)
