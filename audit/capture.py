@@ -35,6 +35,9 @@ _COUNT = f"""written_count := written_count + 1;
                 ) || {_EVENT.format(row="written")};
             END IF;"""
 
+# How many columns may come and go again before the next that comes isn't seen. A look costs less than a microsecond; to
+# ask the catalogue for the highest number would cost ten.
+_LOOK_AHEAD = 6
 _JSON = frozenset({"json", "jsonb"})
 # Types whose text hangs on a session's settings, and what the captures of tables with them set for themselves.
 _SETTINGS = (
@@ -164,6 +167,14 @@ def function_name(table: str, event: str) -> str:
     return f"audit_capture_{table[:20]}_{hashlib.sha256(table.encode()).hexdigest()[:16]}_{event}"
 
 
+def _any_later_column(number: int) -> str:
+    """SQL that is null where the table has no column from `number` on. A dropped one counts as none: look behind it."""
+    looks = [
+        f"pg_catalog.has_column_privilege(TG_RELID, {number + ahead}::smallint, 'SELECT')" for ahead in range(_LOOK_AHEAD)
+    ]
+    return f"coalesce({', '.join(looks)})"
+
+
 def functions(table: Table | Link) -> dict[str, str]:
     """Return the CREATE FUNCTION statements that capture `table`, by event: insert, update, delete, truncate."""
     parts = _link_parts(table) if isinstance(table, Link) else _table_parts(table)
@@ -179,7 +190,7 @@ def functions(table: Table | Link) -> dict[str, str]:
             function=quoted(function_name(table.name, event)),
             settings=" ".join(f"SET {setting}" for setting in _settings_of(table)),
             subject=_literal(table.subject),
-            next_column=table.next_column,
+            any_later_column=_any_later_column(table.next_column),
             write_rows=write(rows),
             write_drifted_rows=write(drifted[event]),
             first_event=_EVENT.format(row="first_written"),

@@ -40,6 +40,7 @@ class Event(models.Model):
     origin = models.TextField(blank=True)
     operation = models.TextField(blank=True)
     context = models.JSONField(default=dict)
+    schema_version = models.SmallIntegerField(default=1)
 
     class Meta:
         managed = False

@@ -61,4 +61,5 @@ def as_dict(event: Event, access: Access) -> dict[str, Any]:
         "origin": event.origin or "",
         "operation": event.operation or "",
         "context": context(event, access),
+        "schema_version": event.schema_version,
     }

@@ -62,6 +62,7 @@ class EventSerializer(serializers.Serializer[Any]):
     origin = serializers.CharField()
     operation = serializers.CharField()
     context = serializers.DictField()  # type: ignore[assignment]
+    schema_version = serializers.IntegerField(help_text="Of this form; it grows when a member changes its meaning.")
 
 
 class PageSerializer(serializers.Serializer[Any]):

@@ -26,6 +26,11 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddField(  # the table has it: it isn't managed here
+            model_name="event",
+            name="schema_version",
+            field=models.SmallIntegerField(default=1),
+        ),
         migrations.CreateModel(
             name="Export",
             fields=[

@@ -6,7 +6,7 @@ DECLARE
         coalesce(nullif(pg_catalog.current_setting('audit.context', true), ''), public.audit_database_context_v1()),
         E'\x1f');
     more jsonb := about[11]::jsonb;
-    is_drifted boolean := pg_catalog.has_column_privilege(TG_RELID, $next_column::smallint, 'SELECT') IS NOT NULL;
+    is_drifted boolean := $any_later_column IS NOT NULL;
     key_columns text[];
     written record;
     first_written record;

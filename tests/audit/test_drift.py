@@ -118,6 +118,21 @@ def test_a_column_that_came_is_captured_by_every_later_statement(
     assert set(events()[-1][2]) == {"title", "extra"}
 
 
+def test_a_column_that_came_after_others_that_came_and_went_is_captured(
+    owner: psycopg.Connection[Any], events: Events
+) -> None:
+    owner.execute("INSERT INTO drifting (id, title) VALUES (1, 'a')")
+    for turn in range(3):
+        owner.execute(f"ALTER TABLE drifting ADD COLUMN gone_{turn} integer")
+        owner.execute(f"ALTER TABLE drifting DROP COLUMN gone_{turn}")
+    owner.execute("ALTER TABLE drifting ADD COLUMN extra integer")
+    before = len(events())
+    owner.execute("UPDATE drifting SET extra = 5")
+
+    ((kind, key, changes),) = events()[before:]
+    assert (kind, key, changes) == ("updated", "1", {"extra": [None, {"masked": changes["extra"][1]["masked"]}]})
+
+
 def test_a_renamed_key_and_a_renamed_table_are_recorded(owner: psycopg.Connection[Any], events: Events) -> None:
     owner.execute("ALTER TABLE drifting RENAME COLUMN id TO number")
     owner.execute("ALTER TABLE drifting RENAME TO drifted")
