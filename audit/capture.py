@@ -168,10 +168,9 @@ def function_name(table: str, event: str) -> str:
 
 
 def _any_later_column(number: int) -> str:
-    """SQL that is null where the table has no column from `number` on. A dropped one counts as none: look behind it."""
-    looks = [
-        f"pg_catalog.has_column_privilege(TG_RELID, {number + ahead}::smallint, 'SELECT')" for ahead in range(_LOOK_AHEAD)
-    ]
+    """SQL that is null where the table has no column from `number` on; a dropped one counts as none."""
+    numbers = range(number, number + _LOOK_AHEAD)
+    looks = [f"pg_catalog.has_column_privilege(TG_RELID, {one}::smallint, 'SELECT')" for one in numbers]
     return f"coalesce({', '.join(looks)})"
 
 

@@ -435,7 +435,7 @@ def ask(logged_in: Client, enqueued: list[str], django_capture_on_commit_callbac
     return post
 
 
-def files(folder: Any) -> list[str]:
+def stored_in(folder: Any) -> list[str]:
     return sorted(path.name for path in folder.glob("*")) if folder.exists() else []
 
 
@@ -464,7 +464,7 @@ def test_a_file_holds_what_the_stream_does(
     assert gzip.decompress(packed) == body(
         logged_in.get(URL, {**TAGS, "format": name, "cursor": Export.objects.get().cursor})
     )
-    assert files(folder) == [Export.objects.get().file_name]
+    assert stored_in(folder) == [Export.objects.get().file_name]
     assert answer["Content-Type"] == "application/gzip"
     assert answer["Content-Disposition"].endswith('.gz"')
     assert (answer["X-Content-Type-Options"], answer["Cache-Control"]) == ("nosniff", "no-store")
@@ -539,7 +539,7 @@ def test_an_export_whose_owner_lost_the_right_fails_and_tells_why(
         tasks.run_export(enqueued[0])
 
     export = Export.objects.get(pk=shown["id"])
-    assert (export.state, export.file_name, files(folder)) == ("failed", "", [])
+    assert (export.state, export.file_name, stored_in(folder)) == ("failed", "", [])
     assert "may not export" in export.error
     assert (recorded("exported").outcome, recorded("exported").object_id) == ("denied", shown["id"])
     assert logged_in.get(f"{shown['url']}file/").status_code == 403
@@ -607,7 +607,7 @@ def test_a_worker_that_is_lost_leaves_neither_half_a_file_nor_a_doubled_one(
 
     found = gzip.decompress(body(logged_in.get(f"{shown['url']}file/")))
     assert names([json.loads(line) for line in found.splitlines()]) == made
-    assert files(folder) == [Export.objects.get().file_name]
+    assert stored_in(folder) == [Export.objects.get().file_name]
 
 
 def test_an_attempt_that_another_one_overtook_stops_and_leaves_nothing(
@@ -629,7 +629,7 @@ def test_an_attempt_that_another_one_overtook_stops_and_leaves_nothing(
 
     found = gzip.decompress(body(logged_in.get(f"{shown['url']}file/")))
     assert names([json.loads(line) for line in found.splitlines()]) == made
-    assert files(folder) == [Export.objects.get().file_name]
+    assert stored_in(folder) == [Export.objects.get().file_name]
     assert Event.objects.filter(action="audit.ledger.exported", object_id=shown["id"]).count() == 1
 
 
@@ -665,7 +665,7 @@ def test_an_export_of_too_many_events_fails_and_says_how_to_have_them(
     assert "more than 3 events" in logged_in.get(shown["url"]).json()["error"]
     answer = logged_in.get(f"{shown['url']}file/")
     assert (answer.status_code, "more than 3 events" in answer.json()["detail"]) == (410, True)
-    assert files(folder) == []
+    assert stored_in(folder) == []
 
 
 def test_a_failure_is_recorded_without_what_the_database_said(
@@ -691,13 +691,13 @@ def test_files_expire_and_are_gone(ask: Asked, logged_in: Client, enqueued: list
     expires_at = Export.objects.get().expires_at
     assert expires_at is not None
     assert timedelta(hours=23) < expires_at - timezone.now() <= timedelta(hours=24)
-    assert len(files(folder)) == 1
+    assert len(stored_in(folder)) == 1
 
     Export.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert tasks.expire_exports() == 1
     assert tasks.expire_exports() == 0
-    assert files(folder) == []
+    assert stored_in(folder) == []
     assert logged_in.get(shown["url"]).json()["state"] == "expired"
     answer = logged_in.get(f"{shown['url']}file/")
     assert (answer.status_code, "expired" in answer.json()["detail"]) == (410, True)
