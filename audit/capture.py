@@ -35,9 +35,6 @@ _COUNT = f"""written_count := written_count + 1;
                 ) || {_EVENT.format(row="written")};
             END IF;"""
 
-# How many columns may come and go again before the next that comes isn't seen. A look costs less than a microsecond; to
-# ask the catalogue for the highest number would cost ten.
-_LOOK_AHEAD = 6
 _JSON = frozenset({"json", "jsonb"})
 # Types whose text hangs on a session's settings, and what the captures of tables with them set for themselves.
 _SETTINGS = (
@@ -168,10 +165,10 @@ def function_name(table: str, event: str) -> str:
 
 
 def _any_later_column(number: int) -> str:
-    """SQL that is null where the table has no column from `number` on; a dropped one counts as none."""
-    numbers = range(number, number + _LOOK_AHEAD)
-    looks = [f"pg_catalog.has_column_privilege(TG_RELID, {one}::smallint, 'SELECT')" for one in numbers]
-    return f"coalesce({', '.join(looks)})"
+    """SQL that is null where the table has no column from `number` on."""
+    # A dropped one counts as none, so look behind it. To ask the catalogue for the highest number costs ten times this.
+    look = "pg_catalog.has_column_privilege(TG_RELID, {}::smallint, 'SELECT')"
+    return f"coalesce({', '.join(look.format(number + ahead) for ahead in range(6))})"
 
 
 def functions(table: Table | Link) -> dict[str, str]:
@@ -343,11 +340,9 @@ def _value(table: Table, alias: str, column: Column) -> str:
     value = f"{alias}.{quoted(column.name)}"
     if column.name in table.mask:
         return f"public.audit_mask_v1({value}::text)"
-    return (
-        f"CASE WHEN {_is_ambiguous(value)} THEN {_unambiguous(value)} ELSE {value}::jsonb END"
-        if (column.type in _JSON)
-        else value
-    )
+    if column.type in _JSON:
+        return f"CASE WHEN {_is_ambiguous(value)} THEN {_unambiguous(value)} ELSE {value}::jsonb END"
+    return value
 
 
 def _is_ambiguous(value: str) -> str:

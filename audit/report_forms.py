@@ -12,13 +12,14 @@ from typing import Any
 
 from django.template import Context, Engine
 
+import audit
 from audit import charts, values
 from audit.reports import Figure, Report
 
 WIDTH = 98
 _NARROWEST = 8
 _GAP = "  "
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(audit.__file__).parent / "templates"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 PERSONAL = "It holds personal data: names and addresses. Keep it, and pass it on, as such."
 

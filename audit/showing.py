@@ -16,8 +16,7 @@ def differences(event: Event, access: Access) -> dict[str, list[Any]]:
     """Return the event's changes as `[before, after]` by field, without what `access` doesn't show."""
     object_type = event.object_type or ""
     return {
-        field: [shown(object_type, field, value, access) for value in pair]
-        for field, pair in event.differences.items()
+        field: [shown(object_type, field, value, access) for value in pair] for field, pair in event.differences.items()
     }
 
 

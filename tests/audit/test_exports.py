@@ -376,8 +376,8 @@ def test_exports_are_throttled_apart_from_reads(logged_in: Client, settings: Any
     assert logged_in.post(LONG, {"format": "csv"}, "application/json").status_code == 429
     assert logged_in.get(LONG).status_code == 200
     assert logged_in.get("/api/audit/events/").status_code == 200
-    throttled = Event.objects.get(action="audit.ledger.throttled")
-    assert (throttled.outcome, throttled.changes) == ("denied", {"rate": "2/hour"})
+    throttled = Event.objects.get(action="audit.ledger.throttled", changes__rate="2/hour")
+    assert throttled.outcome == "denied"
 
 
 def test_nothing_is_exported_by_a_head_request(logged_in: Client) -> None:

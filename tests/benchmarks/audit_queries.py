@@ -112,9 +112,7 @@ def fill(folder: Path, options: argparse.Namespace, settings: dict[str, str]) ->
             if asked not in (None, known[name]):
                 raise SystemExit(f"{folder} holds {known[name]:,} {name}, not {asked:,}. Name another folder.")
         if known["ledger_version"] != ledger_version:
-            say(
-                f"Beware: audit/sql or its migrations have changed since {folder} was filled; what was migrated is as it was."
-            )
+            say(f"Beware: audit's SQL or migrations have changed since {folder} was filled; its tables are as before.")
         return known
     if (folder / "postgres").exists():
         raise SystemExit(f"{folder} was filled in part, by a run that didn't end. Remove it, or name another folder.")

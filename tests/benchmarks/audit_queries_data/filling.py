@@ -5,8 +5,9 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from threading import Event
 
 import psycopg
 
@@ -61,7 +62,8 @@ def fill(local_dir: Path, *, events: int, peer_events: int) -> None:
         scale = owner.execute("SELECT begins, ends, first_txid FROM bench.scale").fetchone()
     url = addresses.database_url(local_dir, addresses.OWNER_ROLE)
     superuser_url = addresses.database_url(local_dir, addresses.SUPERUSER)
-    jobs: list[Callable[[], None]] = [lambda: _fill_ledger(url, superuser_url, events)]
+    stopping = Event()
+    jobs: list[Callable[[], None]] = [lambda: _fill_ledger(url, superuser_url, events, stopping)]
     if peer_events:
         with postgres.connect(local_dir, PEER_DATABASE) as superuser:
             _prepare(superuser, events, 0)
@@ -69,10 +71,14 @@ def fill(local_dir: Path, *, events: int, peer_events: int) -> None:
             _make_users(superuser)
         peer_url = superuser_url.rpartition("/")[0] + f"/{PEER_DATABASE}"
         # The last events, where there's no room for all.
-        jobs.append(lambda: _fill_peer(peer_url, events - peer_events, events))
+        jobs.append(lambda: _fill_peer(peer_url, events - peer_events, events, stopping))
     with ThreadPoolExecutor(len(jobs)) as pool:
-        for job in [pool.submit(job) for job in jobs]:
-            job.result()
+        try:
+            for job in as_completed([pool.submit(job) for job in jobs]):
+                job.result()
+        except BaseException:  # Ctrl-C too: the pool waits for its threads
+            stopping.set()
+            raise
 
 
 def _use_up_transactions(owner: psycopg.Connection, count: int) -> int:
@@ -113,9 +119,9 @@ def _make_users(superuser: psycopg.Connection) -> None:
     )
 
 
-def _fill_ledger(url: str, superuser_url: str, events: int) -> None:
+def _fill_ledger(url: str, superuser_url: str, events: int, stopping: Event) -> None:
     with psycopg.connect(url, autocommit=True) as owner:
-        _in_chunks(owner, _INTO_LEDGER, 0, events, "the ledger")
+        _in_chunks(owner, _INTO_LEDGER, 0, events, "the ledger", stopping)
         owner.execute("SELECT setval('public.audit_event_id_seq', %s)", [events])
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         superuser.execute("VACUUM ANALYZE public.audit_event")
@@ -123,17 +129,21 @@ def _fill_ledger(url: str, superuser_url: str, events: int) -> None:
     say("the ledger: vacuumed")
 
 
-def _fill_peer(url: str, first: int, last: int) -> None:
+def _fill_peer(url: str, first: int, last: int, stopping: Event) -> None:
     with psycopg.connect(url, autocommit=True) as superuser:
         superuser.execute("SET session_replication_role = replica")  # the look-ups of its foreign keys would cost most
-        _in_chunks(superuser, _INTO_PEER, first, last, "auditlog")
+        _in_chunks(superuser, _INTO_PEER, first, last, "auditlog", stopping)
         superuser.execute("VACUUM ANALYZE")
     say("auditlog: vacuumed")
 
 
-def _in_chunks(connection: psycopg.Connection, statement: str, first: int, last: int, name: str) -> None:
+def _in_chunks(
+    connection: psycopg.Connection, statement: str, first: int, last: int, name: str, stopping: Event
+) -> None:
     begun = time.monotonic()
     for start in range(first, last, _CHUNK):
+        if stopping.is_set():
+            raise InterruptedError(f"{name} wasn't filled to its end.")
         end = min(start + _CHUNK, last)
         # Numbers from 1 on, as the ids are.
         connection.execute(statement, [start + 1, end])
