@@ -13,7 +13,7 @@ from audit.registry import exempt, register, track
 if TYPE_CHECKING:
     from django.db import models
 
-    from audit.instances import AsOf
+    from audit.history.instances import AsOf
 
     M = TypeVar("M", bound=models.Model)
 
@@ -26,6 +26,6 @@ def as_of(model: "type[M]", at: datetime, *, using: str = "default") -> "AsOf[M]
     Raises:
         ValueError: the model isn't tracked, or the time has no offset.
     """
-    from audit.instances import AsOf  # it needs the models
+    from audit.history.instances import AsOf  # it needs the models
 
     return AsOf(model, at, using=using)

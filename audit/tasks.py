@@ -1,12 +1,13 @@
 """The ledger's background work for projects with Celery, which finds this module by itself.
 
-Nothing else imports it, but for `audit.exports` where an export is asked for.
+Nothing else imports it, but for `audit.exports.files` where an export is asked for.
 """
 
 from celery import shared_task
 
-from audit import exports, partitions
+from audit import partitions
 from audit.errors import PartitionsError
+from audit.exports import files
 from telemetry.logs import get_logger
 
 log = get_logger("audit")
@@ -31,10 +32,10 @@ def ensure_partitions() -> int:
 @shared_task(name="audit.run_export", soft_time_limit=50 * 60, time_limit=55 * 60, ignore_result=True)  # type: ignore[untyped-decorator]
 def run_export(export_id: str) -> None:
     """Make the file of an export; where the worker is lost, the next one begins anew."""
-    exports.run(export_id)
+    files.run(export_id)
 
 
 @shared_task(name="audit.expire_exports", ignore_result=True)  # type: ignore[untyped-decorator]
 def expire_exports() -> int:
     """Delete the files of exports that are past their time, and return how many exports ended."""
-    return exports.expire()
+    return files.expire()

@@ -10,11 +10,12 @@ from rest_framework import exceptions, permissions, renderers, throttling
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from audit import conf, filters, recording, values
-from audit.access import Access, access_of
-from audit.cursors import Cursor, parse
+from audit import conf, recording, values
 from audit.errors import AuditError, CursorError, FilterError, SearchTooLongError
-from audit.filters import Filter, Search
+from audit.reading import filters
+from audit.reading.access import Access, access_of
+from audit.reading.cursors import Cursor, parse
+from audit.reading.filters import Filter, Search
 
 _REFUSALS_RECORDED_EVERY_SECONDS = 60
 

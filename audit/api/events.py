@@ -10,12 +10,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit import conf, filters, queries, recording, showing
-from audit.access import Access
+from audit import conf, recording
 from audit.api.base import LedgerView, access_for, link, parameters
-from audit.cursors import Cursor
 from audit.errors import FilterError
 from audit.models import Event
+from audit.reading import filters, queries, showing
+from audit.reading.access import Access
+from audit.reading.cursors import Cursor
 
 _USUAL_LIMIT = 50
 _LARGEST_LIMIT = 500
@@ -37,7 +38,7 @@ _BY = OpenApiParameter(
 
 
 class EventSerializer(serializers.Serializer[Any]):
-    """An event, for the schema; `audit.showing` makes it."""
+    """An event, for the schema; `audit.reading.showing` makes it."""
 
     id = serializers.IntegerField()
     recorded_at = serializers.DateTimeField()

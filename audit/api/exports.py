@@ -18,9 +18,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit import conf, exporting, exports, queries, recording
+from audit import conf, recording
 from audit.api.base import LedgerThrottle, LedgerView, MayReadLedger, access_for, link, parameters
-from audit.cursors import Cursor
 from audit.errors import (
     ExportDeniedError,
     ExportError,
@@ -28,9 +27,12 @@ from audit.errors import (
     FilterError,
     TooManyExportsError,
 )
-from audit.filters import Search
-from audit.formats.known import FORMATS, format_named
+from audit.exports import files, streaming
+from audit.exports.formats.known import FORMATS, format_named
 from audit.models import Event, Export
+from audit.reading import queries
+from audit.reading.cursors import Cursor
+from audit.reading.filters import Search
 
 _MOST_LISTED = 100
 _PARAMETERS = (
@@ -60,7 +62,7 @@ class MayExportLedger(permissions.BasePermission):
     message = "Exporting needs the permission audit.export_event as well; a token needs the scope audit:export as well."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        is_granted = exporting.may_export(request.user, getattr(request.auth, "scopes", None))
+        is_granted = streaming.may_export(request.user, getattr(request.auth, "scopes", None))
         if not is_granted:
             recording.record("audit.ledger.export_denied", outcome="denied")
         return is_granted
@@ -110,7 +112,7 @@ class ExportStream(LedgerView):
         search = self.search_of(request, beside=("format", "order", "cursor", "after"))
         begin = self.cursor_of(request)
         behind = self._behind(request, begin, search)
-        stream = exporting.Stream(search, behind, form, access_for(request), has_header=behind == begin)
+        stream = streaming.Stream(search, behind, form, access_for(request), has_header=behind == begin)
         is_async = isinstance(request._request, ASGIRequest)
         response = StreamingHttpResponse(_in_threads(stream) if is_async else stream, content_type=form.content_type)
         if is_async:
@@ -175,7 +177,7 @@ class ExportViewBase(LedgerView):
         Raises:
             Http404: they have no such.
         """
-        export = exports.exports_of(request.user).filter(pk=export_id).first()
+        export = files.exports_of(request.user).filter(pk=export_id).first()
         if export is None:
             raise Http404
         return export
@@ -194,7 +196,7 @@ class ExportList(ExportViewBase):
     )
     def get(self, request: Request) -> Response:
         """One's own exports, newest first; the last 100."""
-        found = exports.exports_of(request.user)[:_MOST_LISTED]
+        found = files.exports_of(request.user)[:_MOST_LISTED]
         return Response({"results": [_shown(request, one) for one in found]})
 
     @extend_schema(
@@ -210,7 +212,7 @@ class ExportList(ExportViewBase):
         """Have all events that match every filter written to a file, and be told here how far it is."""
         form, asked = _understood(request.data)
         try:
-            export = exports.request_export(request.user, getattr(request.auth, "scopes", None), form, asked)
+            export = files.request_export(request.user, getattr(request.auth, "scopes", None), form, asked)
         except ExportError as error:
             raise _answer_to(error) from error
         shown = _shown(request, export)
@@ -236,12 +238,12 @@ class ExportFile(ExportViewBase):
         """The file of one of one's own exports, compressed with gzip. Fetching it is recorded."""
         export = self.own(request, pk)
         try:
-            opened = exports.open_file(export, access_for(request))
+            opened = files.open_file(export, access_for(request))
         except ExportError as error:
             raise _answer_to(error) from error
         except FileNotFoundError as error:
             raise _no_file(export) from error
-        return _guarded(FileResponse(opened, content_type="application/gzip"), exports.name_of(export), {})
+        return _guarded(FileResponse(opened, content_type="application/gzip"), files.name_of(export), {})
 
 
 class _ConflictError(exceptions.APIException):
@@ -329,7 +331,7 @@ def _guarded(response: HttpResponseBase, name: str, headers: Mapping[str, str]) 
     return response
 
 
-async def _in_threads(stream: exporting.Stream) -> AsyncIterator[bytes]:
+async def _in_threads(stream: streaming.Stream) -> AsyncIterator[bytes]:
     """The same stream for ASGI, where Django would otherwise collect all of it before the first byte."""
     while (data := await sync_to_async(lambda: next(stream, None))()) is not None:
         yield data

@@ -18,12 +18,14 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit import filters, history, queries, recording, restoring, showing
-from audit.access import Access
+from audit import recording
 from audit.api.base import LedgerView, access_for, link
 from audit.api.events import EventSerializer
 from audit.errors import FilterError, RestoreError, RowChangedError
-from audit.restoring import Plan
+from audit.history import restoring, states
+from audit.history.restoring import Plan
+from audit.reading import filters, queries, showing
+from audit.reading.access import Access
 
 _USUAL_LIMIT = 50
 _LARGEST_LIMIT = 500
@@ -141,7 +143,7 @@ class ObjectDetail(LedgerView):
         """
         access = access_for(request)
         asked = _times(request)
-        is_known = access.may_read(object_type) and history.is_known(object_type, object_id)
+        is_known = access.may_read(object_type) and states.is_known(object_type, object_id)
         if "\x00" not in object_type + object_id:
             told = {name: at.isoformat() for name, at in asked.items()}
             recording.record("audit.ledger.read", target=(object_type, object_id), changes=told or None)
@@ -150,9 +152,9 @@ class ObjectDetail(LedgerView):
         if "at" in asked:
             return Response(_state(object_type, object_id, asked["at"], access))
         if asked:
-            found = history.difference(object_type, object_id, asked["from"], asked["to"])
+            found = states.difference(object_type, object_id, asked["from"], asked["to"])
             return Response({**asked, "changes": _shown(found, [object_type], access)})
-        page = history.versions(
+        page = states.versions(
             object_type,
             object_id,
             self.cursor_of(request),
@@ -214,7 +216,7 @@ class ObjectRestore(LedgerView):
         a token needs the scope audit:restore as well. Nothing is written where the row isn't the one that was planned.
         """
         access, at, asked = access_for(request), *_restore_asked(request)
-        if not (access.may_read(object_type) and history.is_known(object_type, object_id)):
+        if not (access.may_read(object_type) and states.is_known(object_type, object_id)):
             recording.record("audit.ledger.read", changes={"object_type": object_type, "object_id": object_id})
             raise Http404
         target, scopes = (object_type, object_id), getattr(request.auth, "scopes", None)
@@ -311,7 +313,7 @@ def _refuse_without(missing: str, target: tuple[str, str]) -> None:
 
 
 def _state(object_type: str, object_id: str, at: datetime, access: Access) -> dict[str, Any]:
-    found = history.state_at(object_type, object_id, at)
+    found = states.state_at(object_type, object_id, at)
     return {
         "object_type": object_type,
         "object_id": object_id,

@@ -9,12 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from audit import charts, filters, queries, recording, showing
-from audit.access import Access
-from audit.cursors import Cursor, parse
+from audit import recording
 from audit.errors import CursorError
 from audit.models import Event
 from audit.pages.base import for_readers
+from audit.reading import charts, filters, queries, showing
+from audit.reading.access import Access
+from audit.reading.cursors import Cursor, parse
 
 _AROUND_LIMIT = 20
 _DAY_LIMIT = 200

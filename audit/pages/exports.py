@@ -10,11 +10,12 @@ from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_http_methods
 
-from audit import conf, exporting, exports, recording
-from audit.access import Access
+from audit import conf, recording
 from audit.errors import AuditError, ExportDeniedError
-from audit.formats.known import FORMATS
+from audit.exports import files, streaming
+from audit.exports.formats.known import FORMATS
 from audit.pages.base import for_readers
+from audit.reading.access import Access
 
 _MOST_LISTED = 50
 _BESIDE_FILTERS = ("cursor", "order")
@@ -24,15 +25,15 @@ _BESIDE_FILTERS = ("cursor", "order")
 @for_readers
 def exports_page(request: HttpRequest, access: Access) -> HttpResponse:
     """One's own exports, and a form for another one of the search in the address."""
-    if not exporting.may_export(request.user, None):
+    if not streaming.may_export(request.user, None):
         recording.record("audit.ledger.export_denied", outcome="denied")
         raise PermissionDenied
     if request.method == "POST":
         return _request_export(request)
     asked = {name: text for name, text in request.GET.items() if name not in _BESIDE_FILTERS}
-    found = list(exports.exports_of(request.user)[:_MOST_LISTED])
+    found = list(files.exports_of(request.user)[:_MOST_LISTED])
     context = {
-        "exports": [{"export": one, "query": urlencode(one.filters), "name": exports.name_of(one)} for one in found],
+        "exports": [{"export": one, "query": urlencode(one.filters), "name": files.name_of(one)} for one in found],
         "is_any_unfinished": any(one.state in ("waiting", "running") for one in found),
         "formats": list(FORMATS),
         "query": urlencode(asked),
@@ -46,18 +47,16 @@ def exports_page(request: HttpRequest, access: Access) -> HttpResponse:
 @for_readers
 def file(request: HttpRequest, access: Access, export_id: UUID) -> HttpResponseBase:
     """The file of one of one's own exports."""
-    export = exports.exports_of(request.user).filter(pk=export_id).first()
+    export = files.exports_of(request.user).filter(pk=export_id).first()
     if export is None:
         raise Http404("You have no such export.")
     try:
-        opened = exports.open_file(export, access)
+        opened = files.open_file(export, access)
     except ExportDeniedError as error:
         raise PermissionDenied(str(error)) from error
     except FileNotFoundError as error:
         raise Http404("This export has no file: it isn't finished, or has expired.") from error
-    response = FileResponse(
-        opened, as_attachment=True, filename=exports.name_of(export), content_type="application/gzip"
-    )
+    response = FileResponse(opened, as_attachment=True, filename=files.name_of(export), content_type="application/gzip")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -66,7 +65,7 @@ def file(request: HttpRequest, access: Access, export_id: UUID) -> HttpResponseB
 def _request_export(request: HttpRequest) -> HttpResponse:
     query = request.POST.get("query", "")
     try:
-        exports.request_export(request.user, None, request.POST.get("format", ""), dict(parse_qsl(query)))
+        files.request_export(request.user, None, request.POST.get("format", ""), dict(parse_qsl(query)))
     except AuditError as error:
         messages.error(request, str(error))
         return redirect(f"{reverse('audit:exports')}?{query}")

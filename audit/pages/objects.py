@@ -6,12 +6,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from audit import diffs, filters, history, recording, showing
-from audit.access import RESTORE, Access
-from audit.cursors import Cursor, parse
+from audit import recording
 from audit.errors import CursorError
+from audit.history import states
 from audit.models import Event
 from audit.pages.base import for_readers
+from audit.reading import diffs, filters, showing
+from audit.reading.access import RESTORE, Access
+from audit.reading.cursors import Cursor, parse
 
 _VERSIONS = 200
 
@@ -22,17 +24,17 @@ def timeline(request: HttpRequest, access: Access, object_type: str, object_id: 
 
     `?part=state` gives the state alone, for the slider.
     """
-    is_known = access.may_read(object_type) and history.is_known(object_type, object_id)
+    is_known = access.may_read(object_type) and states.is_known(object_type, object_id)
     recording.record("audit.ledger.read", target=(object_type, object_id))
     if not is_known:
         raise Http404("The ledger knows no such object, or you may not see it.")
     try:
         cursor = parse(request.GET["cursor"]) if request.GET.get("cursor") else Cursor()
-        page = history.versions(object_type, object_id, cursor, limit=_VERSIONS)
+        page = states.versions(object_type, object_id, cursor, limit=_VERSIONS)
         selected, at = _selected(request, object_type, object_id, page.events, access)
     except (CursorError, ValueError) as error:
         raise Http404(str(error)) from error
-    state = history.state_at(object_type, object_id, at)
+    state = states.state_at(object_type, object_id, at)
     changed = set(selected.changes or {}) if selected and not selected.is_whole_row else set()
     context = {
         "access": access,

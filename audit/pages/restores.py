@@ -6,18 +6,20 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from audit import diffs, filters, history, recording, restoring, showing
-from audit.access import Access
+from audit import recording
 from audit.errors import RestoreError, RowChangedError
+from audit.history import restoring, states
+from audit.history.restoring import Plan
 from audit.pages.base import for_readers
-from audit.restoring import Plan
+from audit.reading import diffs, filters, showing
+from audit.reading.access import Access
 
 
 @require_http_methods(["GET", "POST"])
 @for_readers
 def restore(request: HttpRequest, access: Access, object_type: str, object_id: str) -> HttpResponse:
     """The plan; a POST with a reason and the plan's fingerprint carries it out where the row is still the same."""
-    if not (access.may_read(object_type) and history.is_known(object_type, object_id)):
+    if not (access.may_read(object_type) and states.is_known(object_type, object_id)):
         raise Http404("The ledger knows no such object, or you may not see it.")
     asked = request.POST if request.method == "POST" else request.GET
     try:

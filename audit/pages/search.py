@@ -8,13 +8,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
-from audit import charts, filters, queries, recording
-from audit.access import EXPORT, Access
-from audit.cursors import Cursor, parse
+from audit import recording
 from audit.errors import CursorError, FilterError, SearchTooLongError
-from audit.filters import Search
 from audit.models import SavedSearch
 from audit.pages.base import for_readers
+from audit.reading import charts, filters, queries
+from audit.reading.access import EXPORT, Access
+from audit.reading.cursors import Cursor, parse
+from audit.reading.filters import Search
 
 _PAGE_SIZE = 50
 _BESIDE_FILTERS = ("cursor", "order", "field", "from", "to")

@@ -6,10 +6,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from audit import searches
-from audit.access import Access
 from audit.errors import AuditError
 from audit.pages.base import for_readers
+from audit.reading import searches
+from audit.reading.access import Access
 
 
 @require_POST

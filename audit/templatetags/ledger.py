@@ -2,9 +2,10 @@
 
 from django import template
 
-from audit import conf, diffs
-from audit.access import NOTHING, Access
+from audit import conf
 from audit.models import Event
+from audit.reading import diffs
+from audit.reading.access import NOTHING, Access
 
 register = template.Library()
 

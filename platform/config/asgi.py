@@ -11,7 +11,7 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import path  # noqa: E402
 
-from audit.consumers import TailConsumer  # noqa: E402
+from audit.live.consumers import TailConsumer  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
 from config.origins import OriginMiddleware  # noqa: E402
 from notifications.consumers import NotificationConsumer  # noqa: E402

@@ -6,10 +6,10 @@ from typing import Any
 
 import redis
 
-from audit import showing
-from audit.access import Access
 from audit.models import Event
-from audit.queries import events_of_request
+from audit.reading import showing
+from audit.reading.access import Access
+from audit.reading.queries import events_of_request
 from tasks.models import TaskRun
 from telemetry.store import recent_spans
 

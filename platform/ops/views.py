@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 import audit
-from audit.access import access_of
+from audit.reading.access import access_of
 from audit.values import dumps
 from ops import story
 from telemetry.context import is_request_id

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.access import EVERYTHING
-from audit.diffs import Diff, between, of_event
 from audit.models import Event
+from audit.reading.access import EVERYTHING
+from audit.reading.diffs import Diff, between, of_event
 
 
 def marks(diff: Diff) -> list[tuple[str, str]]:

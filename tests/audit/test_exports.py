@@ -21,9 +21,11 @@ from django.test import AsyncClient, Client
 from django.utils import timezone
 
 from accounts.models import ApiToken, User, digest_token, new_token_text
-from audit import exporting, exports, queries, tasks
+from audit import tasks
 from audit.errors import ExportDeniedError, ExportError, SearchTooLongError
+from audit.exports import files, streaming
 from audit.models import Event, Export
+from audit.reading import queries
 from tasks.schedule import BEAT_SCHEDULE
 from tests.audit.everything.models import Tag, Thing
 
@@ -352,9 +354,9 @@ def fail(error: Exception) -> Any:
 @pytest.mark.parametrize(
     ("place", "error", "status"),
     [
-        ("audit.queries.page", SearchTooLongError(), 400),
-        ("audit.queries.page", OperationalError("gone"), 503),
-        ("audit.exporting.record", OperationalError("gone"), 503),
+        ("audit.reading.queries.page", SearchTooLongError(), 400),
+        ("audit.reading.queries.page", OperationalError("gone"), 503),
+        ("audit.exports.streaming.record", OperationalError("gone"), 503),
     ],
 )
 def test_what_can_neither_be_read_nor_recorded_is_refused_before_the_first_byte(
@@ -595,7 +597,7 @@ def test_a_worker_that_is_lost_leaves_neither_half_a_file_nor_a_doubled_one(
 ) -> None:
     made = make_tags(600)
     shown = ask().json()
-    for place in ("audit.queries.page", "audit.exports._finish"):
+    for place in ("audit.reading.queries.page", "audit.exports.files._finish"):
         with monkeypatch.context() as patched:
             patched.setattr(place, lambda *a, **k: (_ for _ in ()).throw(SystemExit))
             with pytest.raises(SystemExit):
@@ -615,16 +617,16 @@ def test_an_attempt_that_another_one_overtook_stops_and_leaves_nothing(
 ) -> None:
     made = make_tags(600)
     shown = ask().json()
-    read = exporting.read
+    read = streaming.read
 
     def overtaken(*arguments: Any, **options: Any) -> Iterator[Any]:
         chunks = read(*arguments, **options)
         yield next(chunks)
-        monkeypatch.setattr(exporting, "read", read)
+        monkeypatch.setattr(streaming, "read", read)
         tasks.run_export(enqueued[0])
         yield from chunks
 
-    monkeypatch.setattr(exporting, "read", overtaken)
+    monkeypatch.setattr(streaming, "read", overtaken)
     tasks.run_export(enqueued[0])
 
     found = gzip.decompress(body(logged_in.get(f"{shown['url']}file/")))
@@ -638,11 +640,11 @@ def test_progress_shows_while_a_file_is_written(
 ) -> None:
     make_tags(900)
     shown = ask().json()
-    monkeypatch.setattr(exports, "_SAVED_EVERY", 100)
+    monkeypatch.setattr(files, "_SAVED_EVERY", 100)
     seen: list[int] = []
-    note = exports._note
+    note = files._note
     monkeypatch.setattr(
-        exports,
+        files,
         "_note",
         lambda *a, **k: (note(*a, **k), seen.append(logged_in.get(shown["url"]).json()["event_count"])),
     )
@@ -707,7 +709,7 @@ def test_what_nobody_finishes_is_given_up(ask: Asked, enqueued: list[str], monke
     ask()
     ask()
     with monkeypatch.context() as patched:
-        patched.setattr("audit.queries.page", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
+        patched.setattr("audit.reading.queries.page", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             tasks.run_export(enqueued[0])
     Export.objects.update(expires_at=timezone.now() - timedelta(seconds=1))

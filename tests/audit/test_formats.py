@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from audit import showing, values
-from audit.access import EVERYTHING, Access
+from audit import values
 from audit.errors import FilterError
-from audit.formats.known import FORMATS, format_named
+from audit.exports.formats.known import FORMATS, format_named
 from audit.models import Event
+from audit.reading import showing
+from audit.reading.access import EVERYTHING, Access
 
 PLAIN = Access(object_types=None)
 AT = datetime(2026, 3, 1, 14, 30, 0, 123_456, tzinfo=UTC)

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 
 import audit
 from accounts.models import ApiToken, User, digest_token, new_token_text
-from audit import folding, history, present, values
-from audit.cursors import Cursor, parse
-from audit.history import State, state_at
+from audit import values
+from audit.history import folding, present, states
+from audit.history.states import State, state_at
 from audit.install import install
 from audit.models import Event
+from audit.reading.cursors import Cursor, parse
 from tests.audit.everything.events import execute
 from tests.audit.everything.models import (
     Masked,
@@ -126,7 +127,7 @@ def test_an_object_that_never_was_has_no_state() -> None:
         ("x", ""),
         (THING, "\x00"),
     ):
-        assert not history.is_known(object_type, object_id)
+        assert not states.is_known(object_type, object_id)
         if "\x00" not in object_id:
             assert state_at(object_type, object_id, clock()).exists is False
 
@@ -149,7 +150,7 @@ def test_many_to_many_fields_are_sets() -> None:
 
     things = [(fields(tag, at) or {})["things"] for at in (empty, both, moved, cascaded, clock())]
     assert things == [[], [first, second], [first, third], [first, second], []]
-    assert history.difference(TAG, str(tag.pk), both, moved) == {"things": [[first, second], [first, third]]}
+    assert states.difference(TAG, str(tag.pk), both, moved) == {"things": [[first, second], [first, third]]}
 
 
 @pytest.mark.django_db
@@ -377,7 +378,7 @@ def test_a_difference_tells_coming_changing_and_going() -> None:
     key = str(Event.objects.filter(object_type=THING).latest("id").object_id)
 
     def changes(start: datetime, end: datetime) -> dict[str, list[Any]]:
-        return history.difference(THING, key, start, end)
+        return states.difference(THING, key, start, end)
 
     assert changes(before, created)["number"] == [None, 1]
     assert changes(before, created).keys() == {"id", "name", "number", "note", "parent_id"}
@@ -434,7 +435,7 @@ def test_an_inheriting_models_instance_is_merged_from_all_its_tables() -> None:
 
 @pytest.mark.django_db
 def test_all_that_existed_is_iterated_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("audit.instances._BATCH", 3)
+    monkeypatch.setattr("audit.history.instances._BATCH", 3)
     Thing.objects.bulk_create([Thing(name=f"{number}") for number in range(10)])
     at = clock()
     Thing.objects.filter(name__in=["1", "2"]).delete()
@@ -518,7 +519,7 @@ def test_the_state_at_any_time_is_what_was_there(steps: list[tuple[str, int, Any
         for object_type in (THING, TAG):
             keys = [str(key) for key in range(1, 4)]
             for at, there in times:
-                found = history.states_at(object_type, keys, at)
+                found = states.states_at(object_type, keys, at)
                 assert {key: dict(one.fields) for key, one in found.items() if one.exists} == {
                     key: there[object_type, key] for key in keys if (object_type, key) in there
                 }
@@ -602,9 +603,9 @@ def test_versions_come_in_their_sequence_page_by_page(client: Client, lived: tup
     assert verbs == ["deleted", "updated", "created"]
     assert rest["next"] is None
     assert oldest["results"] == (newest["results"] + rest["results"])[::-1]
-    page = history.versions(THING, str(thing.pk), Cursor("oldest"), limit=1)
+    page = states.versions(THING, str(thing.pk), Cursor("oldest"), limit=1)
     assert page.next is not None
-    assert len(history.versions(THING, str(thing.pk), parse(str(page.next))).events) == 2
+    assert len(states.versions(THING, str(thing.pk), parse(str(page.next))).events) == 2
 
 
 def test_the_api_tells_the_state_at_a_time_and_a_difference(

@@ -11,7 +11,7 @@ from django.test import Client
 
 import audit
 from accounts.models import User
-from audit import exports
+from audit.exports import files
 from audit.models import Event, Export, SavedSearch
 from telemetry.context import Actor, Context, new_request_id, use
 from tests.audit.everything.models import Tag, Thing
@@ -234,7 +234,7 @@ def test_an_export_is_asked_for_on_its_page_and_fetched_there(client: Client, se
     page = text_of(client.get("/audit/exports/"))
     assert "waiting" in page
     assert client.get(f"/audit/exports/{export.pk}/file/").status_code == 404
-    exports.run(str(export.pk))
+    files.run(str(export.pk))
 
     assert "finished" in text_of(client.get("/audit/exports/"))
     fetched = b"".join(client.get(f"/audit/exports/{export.pk}/file/").streaming_content)  # type: ignore[attr-defined]

@@ -20,11 +20,12 @@ from django.utils import timezone
 import audit
 from accounts.actions import create_token, revoke_token
 from accounts.models import User
-from audit import filters, queries, report_forms, reports
-from audit.access import EVERYTHING
 from audit.errors import PeriodError
 from audit.models import Event
-from audit.reports import Figure, Report
+from audit.reading import filters, queries
+from audit.reading.access import EVERYTHING
+from audit.reports import forms, summary
+from audit.reports.summary import Figure, Report
 from telemetry.context import Actor, Context, bind, new_request_id, use
 from tests.audit.everything.events import execute
 from tests.audit.everything.models import Thing
@@ -83,7 +84,7 @@ def week(db: None, begun: datetime) -> Report:
     with bind(client_address="192.0.2.7"):
         for name, password in [("una", "wrong"), ("una", "wrong"), ("hunter2", "wrong"), ("una", "right")]:
             Client(REMOTE_ADDR="192.0.2.7").post("/accounts/login/", {"username": name, "password": password})
-    return reports.make(begun, timezone.now() + timedelta(minutes=1))
+    return summary.make(begun, timezone.now() + timedelta(minutes=1))
 
 
 def test_each_figure_is_what_the_search_that_it_names_finds(week: Report) -> None:
@@ -107,7 +108,7 @@ def test_totals_name_what_was_left_out(week: Report) -> None:
     assert actions.left_out > 10
     assert actions.total == week.events
     assert actions.lines[0].values == {"action": "everything.thing.created", "events": 30}
-    assert f"and {actions.left_out} more, not shown." in report_forms.as_text(week)
+    assert f"and {actions.left_out} more, not shown." in forms.as_text(week)
 
 
 def test_logins_succeeded_and_failed_with_the_names_tried_and_from_where(week: Report) -> None:
@@ -118,7 +119,7 @@ def test_logins_succeeded_and_failed_with_the_names_tried_and_from_where(week: R
         ("una", "192.0.2.7", 2),
         ("", "192.0.2.7", 1),  # nobody's name: perhaps a password in the wrong field
     ]
-    assert "hunter2" not in report_forms.as_text(week)
+    assert "hunter2" not in forms.as_text(week)
     (line,) = week.figure("new_addresses").lines
     assert (line.values["user"], line.values["address"], line.values["known"]) == ("una", "192.0.2.7", 0)
 
@@ -150,7 +151,7 @@ def test_a_group_that_is_gone_has_its_number(db: None, begun: datetime) -> None:
     una.groups.add(group)
     pk = group.pk
     group.delete()
-    told = lines(reports.make(begun, timezone.now() + timedelta(minutes=1)).figure("grants"))
+    told = lines(summary.make(begun, timezone.now() + timedelta(minutes=1)).figure("grants"))
     assert any(f"added: #{pk}" in line for line in told)
 
 
@@ -171,7 +172,7 @@ def test_changes_by_psql_are_told_with_user_program_and_table(
     owner_connection.execute("SET application_name = 'nightly.sh'")
     owner_connection.execute("INSERT INTO everything_person (name) VALUES ('a'), ('b')")
     owner_connection.execute("TRUNCATE everything_tag CASCADE")
-    report = reports.make(begun, timezone.now() + timedelta(minutes=1))
+    report = summary.make(begun, timezone.now() + timedelta(minutes=1))
 
     user = owner_connection.info.user
     outside = report.figure("outside")
@@ -194,7 +195,7 @@ def past(transactional_db: None, owner_connection: psycopg.Connection) -> Iterat
 
 
 def test_days_begin_and_end_in_utc_and_those_without_events_are_there_too(past: psycopg.Connection) -> None:
-    report = reports.make(PAST - timedelta(hours=1), PAST + timedelta(days=2))
+    report = summary.make(PAST - timedelta(hours=1), PAST + timedelta(days=2))
 
     days = report.figure("days")
     assert [line[:2] for line in lines(days)] == [("2026-03-03", 0), ("2026-03-04", 4), ("2026-03-05", 0)]
@@ -204,9 +205,9 @@ def test_days_begin_and_end_in_utc_and_those_without_events_are_there_too(past: 
 
 
 def test_the_longest_silence_lies_between_events_or_at_an_end(past: psycopg.Connection) -> None:
-    within = reports.make(PAST, PAST + timedelta(days=1)).silence
-    at_the_end = reports.make(PAST, PAST + timedelta(days=3)).silence
-    at_the_beginning = reports.make(PAST + timedelta(minutes=1), PAST + timedelta(hours=6, minutes=1)).silence
+    within = summary.make(PAST, PAST + timedelta(days=1)).silence
+    at_the_end = summary.make(PAST, PAST + timedelta(days=3)).silence
+    at_the_beginning = summary.make(PAST + timedelta(minutes=1), PAST + timedelta(hours=6, minutes=1)).silence
 
     assert within is not None
     assert (within.begun_at, within.ended_at) == (PAST + timedelta(hours=7), PAST + timedelta(days=1, microseconds=-1))
@@ -218,12 +219,12 @@ def test_the_longest_silence_lies_between_events_or_at_an_end(past: psycopg.Conn
 
 
 def test_an_empty_period_is_all_zero(db: None) -> None:
-    report = reports.make(PAST, PAST + timedelta(days=1))
+    report = summary.make(PAST, PAST + timedelta(days=1))
 
     assert report.events == 0
     assert {one.name: one.lines for one in report.figures if one.lines and one.name not in ("days", "logins")} == {}
-    assert "None." in report_forms.as_text(report)
-    assert report_forms.as_html(report).count("None.") == len(report.figures) - 2
+    assert "None." in forms.as_text(report)
+    assert forms.as_html(report).count("None.") == len(report.figures) - 2
 
 
 @pytest.fixture
@@ -231,22 +232,22 @@ def evil(db: None, begun: datetime) -> Report:
     with use(Context(request_id=new_request_id(), origin="http", actor_source=Actor("user", EVIL, EVIL))):
         audit.record(f"audit.ledger.{EVIL}", target=(EVIL, EVIL), outcome="denied")
         Group.objects.create(name=EVIL).permissions.add(Permission.objects.get(codename="view_event"))
-    return reports.make(begun, timezone.now() + timedelta(minutes=1))
+    return summary.make(begun, timezone.now() + timedelta(minutes=1))
 
 
 def test_nothing_in_the_ledger_can_break_out_of_text_or_html(evil: Report) -> None:
-    html, text = report_forms.as_html(evil), report_forms.as_text(evil)
+    html, text = forms.as_html(evil), forms.as_text(evil)
 
     assert "<script" not in html.lower()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     for form in (html, text):
         assert not set(form) & set("\u202e\r\x1b\x07")
         assert r"\u202egpj.\u000d\u000a\u001b[2J=cmd" in form.replace("\n", "")
-    assert max(map(len, text.splitlines())) <= report_forms.WIDTH
+    assert max(map(len, text.splitlines())) <= forms.WIDTH
 
 
 def test_the_html_needs_nothing_from_elsewhere(week: Report) -> None:
-    html = report_forms.as_html(week)
+    html = forms.as_html(week)
 
     assert not re.search(r"""(src|href|action|poster)\s*=\s*["'](?!#)|url\(|@import|<script|<link|<iframe""", html)
     assert "default-src 'none'" in html
@@ -257,14 +258,14 @@ def test_the_html_needs_nothing_from_elsewhere(week: Report) -> None:
 
 
 def test_a_language_and_a_time_zone_change_no_number_and_no_time(week: Report, settings: Any) -> None:
-    before = report_forms.as_html(week)
+    before = forms.as_html(week)
     settings.LANGUAGE_CODE, settings.USE_I18N, settings.USE_THOUSAND_SEPARATOR = "de", True, True
     with timezone.override("Pacific/Auckland"):
-        assert report_forms.as_html(week) == before
+        assert forms.as_html(week) == before
 
 
 def test_json_has_values_exactly_in_the_documented_shape(evil: Report) -> None:
-    told = orjson.loads(report_forms.as_json(evil))
+    told = orjson.loads(forms.as_json(evil))
 
     assert told["version"] == 1
     assert told["time_zone"] == "UTC"
@@ -335,12 +336,12 @@ def test_a_wrong_period_says_how_to_mend_it(arguments: list[str], message: str) 
 
 
 def test_the_period_is_seven_days_until_now_where_nothing_is_said() -> None:
-    since, until = reports.period(None, None, None)
+    since, until = summary.period(None, None, None)
     assert until - since == timedelta(days=7)
     assert timezone.now() - until < timedelta(minutes=1)
-    assert reports.period(None, PAST, 2) == (PAST - timedelta(days=2), PAST)
+    assert summary.period(None, PAST, 2) == (PAST - timedelta(days=2), PAST)
     with pytest.raises(PeriodError):
-        reports.period(PAST, None, 1)
+        summary.period(PAST, None, 1)
 
 
 def test_a_database_without_ledger_is_said(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -371,7 +372,7 @@ def test_the_file_opens_from_the_file_system_and_fits(
     told: list[str] = []
     for place, report in enumerate((week, evil)):
         file = tmp_path / f"{place}.html"
-        file.write_text(report_forms.as_html(report), encoding="utf-8")
+        file.write_text(forms.as_html(report), encoding="utf-8")
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         page = context.new_page()
         told.clear()

@@ -13,8 +13,9 @@ from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from audit import restoring, values
+from audit import values
 from audit.errors import RestoreError, RowChangedError
+from audit.history import restoring
 from audit.models import Event
 from tests.audit.everything.models import (
     Computed,

@@ -11,11 +11,11 @@ from django.test import Client
 
 import audit
 from accounts.models import ApiToken, User, digest_token, new_token_text
-from audit import filters, queries
-from audit.access import EVERYTHING, Access, access_of
-from audit.cursors import Cursor, parse
 from audit.errors import CursorError, FilterError
 from audit.models import Event
+from audit.reading import filters, queries
+from audit.reading.access import EVERYTHING, Access, access_of
+from audit.reading.cursors import Cursor, parse
 from telemetry.context import Actor, Context, new_request_id, use
 from tests.audit.everything.models import Tag, Thing
 

@@ -11,11 +11,12 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from audit import filters, tail
-from audit.access import EVERYTHING
-from audit.cursors import Cursor, begun, parse
 from audit.errors import CursorError
+from audit.live import tail
 from audit.models import Event
+from audit.reading import filters
+from audit.reading.access import EVERYTHING
+from audit.reading.cursors import Cursor, begun, parse
 from tests.audit.everything.models import Tag, Thing
 
 pytestmark = pytest.mark.django_db(transaction=True)

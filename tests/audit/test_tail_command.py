@@ -20,9 +20,11 @@ from django.utils import timezone
 
 import audit
 from accounts.models import User
-from audit import cursors, recording, tail
-from audit.cursors import Cursor
+from audit import recording
+from audit.live import tail
 from audit.models import Event
+from audit.reading import cursors
+from audit.reading.cursors import Cursor
 from tests.audit.everything.models import Tag
 
 pytestmark = pytest.mark.django_db(transaction=True)

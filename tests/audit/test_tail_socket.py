@@ -17,10 +17,10 @@ from django.urls import path
 
 import audit
 from accounts.models import User
-from audit import consumers, readers, tail
-from audit.consumers import TailConsumer
-from audit.cursors import Cursor
+from audit.live import consumers, readers, tail
+from audit.live.consumers import TailConsumer
 from audit.models import Event
+from audit.reading.cursors import Cursor
 from config.asgi import application
 from tests.audit.everything.models import Tag, Thing
 from tests.notifications.client import SocketClient

@@ -11,9 +11,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import filters, recording, report_forms, reports, status
+from audit import recording, status
 from audit.errors import PeriodError
 from audit.management.help import show_examples
+from audit.reading import filters
+from audit.reports import forms, summary
 
 _EXAMPLES = """
 examples:
@@ -27,7 +29,7 @@ It holds personal data. That it was made is an event too: audit.ledger.reported.
 error; --verbosity 0 keeps it quiet. A file is written whole or not at all.
 """
 
-_FORMS = {"text": report_forms.as_text, "html": report_forms.as_html, "json": report_forms.as_json}
+_FORMS = {"text": forms.as_text, "html": forms.as_html, "json": forms.as_json}
 
 
 class Command(BaseCommand):
@@ -45,14 +47,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         alias, output, form = options["database"], options["output"], options["format"]
         try:
-            since, until = reports.period(options["since"], options["until"], options["days"])
+            since, until = summary.period(options["since"], options["until"], options["days"])
         except PeriodError as error:
             raise CommandError(str(error)) from error
         if output is not None:
             _refuse_unwritable(output)
         if not status.has_ledger(alias):
             raise CommandError(f"There is no ledger on the database {alias!r}; run manage migrate.")
-        report = reports.make(since, until, using=alias, progress=_Progress(self, options["verbosity"]))
+        report = summary.make(since, until, using=alias, progress=_Progress(self, options["verbosity"]))
         text = _FORMS[form](report)
         # First: a report that can't be recorded isn't given.
         told = {"since": since, "until": until, "format": form, "events": report.events}

@@ -5,10 +5,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import filters, recording, restoring, values
+from audit import recording, values
 from audit.errors import AuditError
+from audit.history import restoring
+from audit.history.restoring import Plan
 from audit.management.help import show_examples
-from audit.restoring import Plan
+from audit.reading import filters
 
 _EXAMPLES = """
 examples:

@@ -18,13 +18,15 @@ from typing import Any, Self, TextIO
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit import cursors, filters, showing, tail, unavailable, values
-from audit.access import EVERYTHING, Access, access_of
-from audit.cursors import Cursor
+from audit import unavailable, values
 from audit.errors import AuditError, CursorError
-from audit.filters import Search
+from audit.live import tail
 from audit.management.help import show_examples
 from audit.models import Event
+from audit.reading import cursors, filters, showing
+from audit.reading.access import EVERYTHING, Access, access_of
+from audit.reading.cursors import Cursor
+from audit.reading.filters import Search
 
 _EXAMPLES = """
 examples:

@@ -17,10 +17,10 @@ from django.urls import reverse
 
 import audit
 from accounts.models import User
-from audit import filters, queries
-from audit.access import EVERYTHING
-from audit.cursors import Cursor
 from audit.errors import SearchTooLongError
+from audit.reading import filters, queries
+from audit.reading.access import EVERYTHING
+from audit.reading.cursors import Cursor
 from telemetry.context import Actor, Context, new_request_id, use
 
 _CAME = 10
@@ -89,9 +89,9 @@ def _facets(bench: Bench, period: tuple[datetime, datetime]) -> Iterator[Answere
 
 def _histories(bench: Bench, period: tuple[datetime, datetime]) -> Iterator[Answered]:
     try:
-        from audit import history
+        from audit.history import states
     except ImportError:
-        say("history: there's no audit.history")
+        say("history: there's no audit.history.states")
         return
     chance = random.Random(7)
     begins, ends = period
@@ -107,9 +107,9 @@ def _histories(bench: Bench, period: tuple[datetime, datetime]) -> Iterator[Answ
         if not objects:
             continue
         for order in ("newest", "oldest"):
-            calls: list[Call] = [partial(history.versions, *one, Cursor(order), limit=PAGE_SIZE) for one in objects]
+            calls: list[Call] = [partial(states.versions, *one, Cursor(order), limit=PAGE_SIZE) for one in objects]
             yield bench.answer("history", f"first page, {order}; {words}", calls, goal_ms=50)
-        calls = [partial(history.state_at, *one, begins + (ends - begins) * chance.random()) for one in objects]
+        calls = [partial(states.state_at, *one, begins + (ends - begins) * chance.random()) for one in objects]
         yield bench.answer("history", f"as of some time; {words}", calls, goal_ms=50)
 
 

@@ -14,12 +14,12 @@ from audit_queries_data.timing import Call, Plans, Times, plans_of, timed
 from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from audit import cursors, filters, queries
-from audit.access import EVERYTHING
-from audit.cursors import Cursor, Order
 from audit.errors import SearchTooLongError
-from audit.filters import BY_NAME, Search
 from audit.models import Event
+from audit.reading import cursors, filters, queries
+from audit.reading.access import EVERYTHING
+from audit.reading.cursors import Cursor, Order
+from audit.reading.filters import BY_NAME, Search
 
 RANGE = timedelta(days=30)
 PAGE_SIZE = 50

@@ -1,9 +1,9 @@
 """NDJSON (the form of ndjson.org, 2014): each line is an event as the ledger's API gives it, member for member."""
 
-from audit import showing
-from audit.access import Access
-from audit.formats.lines import json_line
+from audit.exports.formats.lines import json_line
 from audit.models import Event
+from audit.reading import showing
+from audit.reading.access import Access
 
 
 def line(event: Event, access: Access) -> bytes:

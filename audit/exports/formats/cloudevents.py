@@ -5,10 +5,11 @@
 
 import re
 
-from audit import conf, showing
-from audit.access import Access
-from audit.formats.lines import inert, json_line
+from audit import conf
+from audit.exports.formats.lines import inert, json_line
 from audit.models import Event
+from audit.reading import showing
+from audit.reading.access import Access
 
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _SPAN_ID = re.compile(r"(?!0{16})[0-9a-f]{16}")

@@ -8,10 +8,10 @@ a mapping without end.
 from typing import Any
 
 from audit import values
-from audit.access import Access
-from audit.formats.facts import Facts, facts_of
-from audit.formats.lines import json_line
+from audit.exports.formats.facts import Facts, facts_of
+from audit.exports.formats.lines import json_line
 from audit.models import Event
+from audit.reading.access import Access
 from telemetry import conf as telemetry_conf
 
 VERSION = "9.4.0"

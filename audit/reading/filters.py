@@ -10,8 +10,8 @@ from django.db.models import BooleanField, Q
 from django.db.models.expressions import RawSQL
 from django.utils.dateparse import parse_date, parse_datetime
 
-from audit.access import Access
 from audit.errors import FilterError
+from audit.reading.access import Access
 from audit.registry import personal_fields
 
 _LONGEST = 2_000

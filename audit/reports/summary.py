@@ -15,10 +15,12 @@ from django.contrib.auth import get_user_model
 from django.db import connections, transaction
 from django.utils import timezone
 
-from audit import charts, privileges, status
-from audit.counting import Grouping, counted, groupings
+from audit import status
 from audit.errors import PeriodError
 from audit.models import Event
+from audit.reading import charts
+from audit.reports import privileges
+from audit.reports.counting import Grouping, counted, groupings
 
 LONGEST_DAYS = 366
 _MOST_LINES = 20

@@ -9,10 +9,10 @@ The event's own members that OCSF has no attribute for, the changes first of all
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from audit.access import Access
-from audit.formats.facts import Facts, facts_of
-from audit.formats.lines import json_line
+from audit.exports.formats.facts import Facts, facts_of
+from audit.exports.formats.lines import json_line
 from audit.models import Event
+from audit.reading.access import Access
 from telemetry import conf as telemetry_conf
 
 VERSION = "1.8.0"

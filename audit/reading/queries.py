@@ -13,11 +13,12 @@ from django.db.models.functions import ExtractHour, TruncDay
 from django.utils import timezone
 from psycopg import errors
 
-from audit import conf, cursors
-from audit.cursors import Cursor
+from audit import conf
 from audit.errors import SearchTooLongError
-from audit.filters import Search
 from audit.models import Event
+from audit.reading import cursors
+from audit.reading.cursors import Cursor
+from audit.reading.filters import Search
 
 Facet = Literal["day", "actor", "action", "object_type", "outcome"]
 FACETS: tuple[Facet, ...] = ("day", "actor", "action", "object_type", "outcome")

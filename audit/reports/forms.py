@@ -13,8 +13,9 @@ from typing import Any
 from django.template import Context, Engine
 
 import audit
-from audit import charts, values
-from audit.reports import Figure, Report
+from audit import values
+from audit.reading import charts
+from audit.reports.summary import Figure, Report
 
 WIDTH = 98
 _NARROWEST = 8

@@ -17,9 +17,11 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from psycopg import errors
 
-from audit import access, capture, folding, history, instances, present, recording, values
+from audit import capture, recording, values
 from audit.errors import RestoreError, RowChangedError
-from audit.history import State
+from audit.history import folding, instances, present, states
+from audit.history.states import State
+from audit.reading import access
 
 SCOPE = "audit:restore"
 _LONGEST_REASON = 500
@@ -63,7 +65,7 @@ def plan(object_type: str, object_id: str, at: datetime, *, using: str = "defaul
     model = _model_of(object_type)
     if at > timezone.now():
         raise RestoreError({"at": ["This time is yet to come."]})
-    then = history.whole_at(model, [object_id], at, using=using)[object_id]
+    then = states.whole_at(model, [object_id], at, using=using)[object_id]
     if not then[model].exists:
         raise RestoreError({"at": ["It didn't exist then. Restoring brings back; it deletes nothing."]})
     now = _Present(then, using)
@@ -176,7 +178,7 @@ def _model_of(object_type: str) -> type[models.Model]:
 class _Present:
     """An object's rows as they are now, by the models whose tables have them."""
 
-    def __init__(self, then: history.Whole, using: str) -> None:
+    def __init__(self, then: states.Whole, using: str) -> None:
         self.rows: dict[type[models.Model], present.Row] = {}
         self._members: dict[type[models.Model], dict[str, list[Any]]] = {}
         for model, state in then.items():
@@ -195,7 +197,7 @@ class _Present:
     def fingerprint(self) -> str:
         """Return a digest that no other row has. It's keyed, since masked values go into it."""
         everything = values.dumps([self._ids, list(self.rows.values()), list(self._members.values())])
-        return salted_hmac("audit.restoring", everything, algorithm="sha256").hexdigest()
+        return salted_hmac("audit.history.restoring", everything, algorithm="sha256").hexdigest()
 
 
 def _is_unchanged(model: type[models.Model], name: str, now: Any, then: Any) -> bool:
@@ -203,7 +205,7 @@ def _is_unchanged(model: type[models.Model], name: str, now: Any, then: Any) -> 
         return False  # who knows
     if isinstance(now, str) and isinstance(then, dict) and then.keys() == {"cut", "length", "sha256"}:
         return bool(hashlib.sha256(now.encode()).hexdigest() == then["sha256"])
-    return history.is_same(model, name, now, then)
+    return states.is_same(model, name, now, then)
 
 
 def _why_not(model: type[models.Model], name: str, state: State) -> str:
@@ -237,7 +239,7 @@ def _columns(model: type[models.Model]) -> dict[str, Any]:
 def _locked(model: type[models.Model], plan: Plan, using: str) -> dict[type[models.Model], models.Model]:
     """Lock the object's rows and links, and return its instance for each model that has a row of it now."""
     found = {}
-    for table, state in history.whole_at(model, [plan.object_id], plan.at, using=using)[plan.object_id].items():
+    for table, state in states.whole_at(model, [plan.object_id], plan.at, using=using)[plan.object_id].items():
         rows: models.QuerySet[Any] = models.QuerySet(table, using=using).select_for_update()
         for row in rows.filter(pk=present.key_of(table, state.object_id)):
             found[table] = row

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from audit import showing, values
-from audit.access import Access
+from audit import values
 from audit.models import Event
+from audit.reading import showing
+from audit.reading.access import Access
 
 Mark = Literal["same", "old", "new", "skip"]
 

@@ -14,11 +14,13 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import Q
 
-from audit import capture, cursors, folding, present, values
-from audit.cursors import Cursor
-from audit.folding import Fold, Step
+from audit import capture, values
+from audit.history import folding, present
+from audit.history.folding import Fold, Step
 from audit.models import Event
-from audit.queries import Page
+from audit.reading import cursors
+from audit.reading.cursors import Cursor
+from audit.reading.queries import Page
 
 _READS = "audit.ledger."
 

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from django.contrib.auth import get_user_model
 
-from audit import conf, showing
-from audit.access import Access
+from audit import conf
 from audit.models import Event
+from audit.reading import showing
+from audit.reading.access import Access
 
 Subject = Literal["authentication", "user", "group", "ledger", "object", "nothing"]
 

@@ -23,9 +23,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from audit import conf, cursors, exporting, filters, queries
-from audit.access import Access, access_of
-from audit.cursors import Cursor
+from audit import conf
 from audit.errors import (
     AuditError,
     ExportDeniedError,
@@ -34,8 +32,12 @@ from audit.errors import (
     SearchTooLongError,
     TooManyExportsError,
 )
-from audit.formats.known import FORMATS, Format, format_named
+from audit.exports import streaming
+from audit.exports.formats.known import FORMATS, Format, format_named
 from audit.models import Export
+from audit.reading import cursors, filters, queries
+from audit.reading.access import Access, access_of
+from audit.reading.cursors import Cursor
 from audit.recording import record
 from telemetry.logs import get_logger
 
@@ -68,7 +70,7 @@ def request_export(owner: Any, scopes: Collection[str] | None, form: str, asked:
         TooManyExportsError: they have too many that aren't finished.
         ExportsUnavailableError: the project has no place for the files, or no Celery.
     """
-    if not exporting.may_export(owner, scopes):
+    if not streaming.may_export(owner, scopes):
         raise ExportDeniedError
     search = filters.parse(asked, access_of(owner, scopes))
     format_named(form)
@@ -247,7 +249,7 @@ def _claim(export_id: UUID) -> Export | None:
 
 def _present_access(export: Export) -> Access:
     """Return what the file may show, and note it."""
-    if not exporting.may_export(export.owner, export.scopes):
+    if not streaming.may_export(export.owner, export.scopes):
         raise ExportDeniedError
     access = access_of(export.owner, export.scopes)
     types = access.object_types
@@ -274,7 +276,7 @@ def _write(export: Export, access: Access, spool: IO[bytes]) -> _Written:
     # Neither name nor time in the file: two exports of the same are the same.
     with gzip.GzipFile("", "wb", compresslevel=6, fileobj=written, mtime=0) as packed:
         packed.write(form.header())
-        for chunk in exporting.read(search, cursor, form, access, seconds=conf.long_export_page_seconds()):
+        for chunk in streaming.read(search, cursor, form, access, seconds=conf.long_export_page_seconds()):
             packed.write(chunk.data)
             count += chunk.count
             if count > most:

@@ -9,15 +9,16 @@ import io
 import re
 from typing import Any
 
-from audit import showing, values
-from audit.access import Access
-from audit.formats.lines import inert
+from audit import values
+from audit.exports.formats.lines import inert
 from audit.models import Event
+from audit.reading import showing
+from audit.reading.access import Access
 
 COLUMNS = (
     *("id", "recorded_at", "transaction", "action", "outcome", "object_type", "object_id", "changes"),
     *("actor_type", "actor_id", "actor_label", "request_id", "trace_id", "span_id", "task_id"),
-    *("origin", "operation", "context"),
+    *("origin", "operation", "context", "schema_version"),
 )
 # Spreadsheets skip spaces and quotes, and some know the signs in full width as well.
 _FORMULA = re.compile("[\t\r\n]|[\\s\"'`\u2018-\u201f]*[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212]")

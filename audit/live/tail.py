@@ -1,6 +1,6 @@
 """The ledger as it grows: what is committed behind a cursor, batch by batch, however late it is committed.
 
-Nothing here needs Channels: the socket (`audit.consumers`) and `manage audit_tail` both read by it.
+Nothing here needs Channels: the socket (`audit.live.consumers`) and `manage audit_tail` both read by it.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,11 +9,12 @@ from typing import Any
 
 from django.db import DataError, InterfaceError, OperationalError, close_old_connections, connections
 
-from audit import conf, cursors, queries, recording
-from audit.cursors import Cursor
+from audit import conf, recording
 from audit.errors import CursorError
-from audit.filters import Search
 from audit.models import Event
+from audit.reading import cursors, queries
+from audit.reading.cursors import Cursor
+from audit.reading.filters import Search
 
 BATCH = 200
 # What the database says when it can't be asked for the moment: it's down, restarting, or out of connections.

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from audit import conf, cursors, queries
-from audit.access import EXPORT, Access, access_of
-from audit.cursors import Cursor
+from audit import conf
 from audit.errors import SearchTooLongError
-from audit.filters import Search
-from audit.formats.known import Format
+from audit.exports.formats.known import Format
 from audit.models import Event
+from audit.reading import cursors, queries
+from audit.reading.access import EXPORT, Access, access_of
+from audit.reading.cursors import Cursor
+from audit.reading.filters import Search
 from audit.recording import record
 from telemetry import context as telemetry_context
 from telemetry.logs import get_logger

@@ -9,10 +9,12 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 
-from audit import capture, cursors, history, present, values
-from audit.cursors import Cursor
-from audit.history import State, Whole
+from audit import capture, values
+from audit.history import present, states
+from audit.history.states import State, Whole
 from audit.models import Event
+from audit.reading import cursors
+from audit.reading.cursors import Cursor
 from audit.values import Cut, Masked
 
 M = TypeVar("M", bound=models.Model)
@@ -54,7 +56,7 @@ class AsOf(Generic[M]):
         except (ValidationError, ValueError, TypeError):
             object_id = ""
         if object_id:
-            whole = history.whole_at(self._table, [object_id], self._at, using=self._using)[object_id]
+            whole = states.whole_at(self._table, [object_id], self._at, using=self._using)[object_id]
             if whole[self._table].exists:
                 return self._instance(whole)
         label = self._model._meta.label
@@ -62,7 +64,7 @@ class AsOf(Generic[M]):
 
     def __iter__(self) -> Iterator[M]:
         for object_ids in self._batches():
-            for whole in history.whole_at(self._table, object_ids, self._at, using=self._using).values():
+            for whole in states.whole_at(self._table, object_ids, self._at, using=self._using).values():
                 if whole[self._table].exists:
                     yield self._instance(whole)
 
@@ -72,7 +74,7 @@ class AsOf(Generic[M]):
         return sum(
             state.exists
             for object_ids in self._batches()
-            for state in history.states_at(label, object_ids, self._at, using=self._using).values()
+            for state in states.states_at(label, object_ids, self._at, using=self._using).values()
         )
 
     def _batches(self) -> Iterator[Sequence[str]]:

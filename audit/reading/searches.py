@@ -3,10 +3,10 @@
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from audit import filters
-from audit.access import Access
 from audit.errors import AuditError
 from audit.models import SavedSearch
+from audit.reading import filters
+from audit.reading.access import Access
 
 _MOST = 50
 _LONGEST_NAME = 100

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from audit.access import Access
 from audit.models import Event
+from audit.reading.access import Access
 from audit.registry import personal_fields
 
 PERSONAL = {"hidden": "personal"}

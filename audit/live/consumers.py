@@ -14,12 +14,14 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import connections
 
-from audit import cursors, filters, readers, recording, showing, tail, values
-from audit.access import NOTHING, Access, access_of
-from audit.cursors import Cursor
+from audit import recording, values
 from audit.errors import CursorError, FilterError, NotLoggedInError, SearchTooLongError, TooManyTailsError
-from audit.filters import Search
-from audit.tail import Batch
+from audit.live import readers, tail
+from audit.live.tail import Batch
+from audit.reading import cursors, filters, showing
+from audit.reading.access import NOTHING, Access, access_of
+from audit.reading.cursors import Cursor
+from audit.reading.filters import Search
 from telemetry import context
 from telemetry.channels import TracedConsumer
 from telemetry.logs import get_logger

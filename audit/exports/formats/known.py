@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from audit.access import Access
 from audit.errors import FilterError
-from audit.formats import cloudevents, csv, ecs, ndjson, ocsf
+from audit.exports.formats import cloudevents, csv, ecs, ndjson, ocsf
 from audit.models import Event
+from audit.reading.access import Access
 
 _LINES = "application/x-ndjson"
 

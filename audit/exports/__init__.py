@@ -1,0 +1,1 @@
+"""Taking events away: as a stream, as files, in the forms that others read."""

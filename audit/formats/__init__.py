@@ -1,1 +1,0 @@
-"""The forms in which the ledger's events are taken away, a module each; `audit.formats.known` has them all."""

@@ -1,0 +1,1 @@
+"""An object in time: its versions, what it was, and bringing it back."""

@@ -1,0 +1,1 @@
+"""Following the ledger as it grows, by socket and by command."""

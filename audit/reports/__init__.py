@@ -1,0 +1,1 @@
+"""`manage audit_report`: a period's summary."""
