@@ -5,12 +5,14 @@ class TelemetryConfig(AppConfig):
     name = "telemetry"
 
     def ready(self) -> None:
-        from telemetry import database, logs, tracing
-        from telemetry.instrumentor import TelemetryInstrumentor
+        from telemetry import logs
+        from telemetry.database import connections
+        from telemetry.http.instrumentor import TelemetryInstrumentor
+        from telemetry.tracing import provider
 
         logs.configure()
-        tracing.configure()
-        database.connect()
+        provider.configure()
+        connections.connect()
         instrumentor = TelemetryInstrumentor()
         if not instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.instrument(tracer_provider=tracing.provider(), excluded_urls="")
+            instrumentor.instrument(tracer_provider=provider.provider(), excluded_urls="")

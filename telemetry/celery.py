@@ -1,20 +1,20 @@
 """Celery by its signals: publish, queue wait, run, retry and end, in the trace of the request that caused them."""
 
 import time
-from contextvars import Token
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery import signals
-from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 
-from telemetry import logs, tracing, work
-from telemetry.attributes import REQUEST_ID
+from telemetry import logs
 from telemetry.context import SYSTEM, Context, activate, current, from_carrier, new_request_id, to_carrier
+from telemetry.database import repeats
 from telemetry.logs import get_logger
 from telemetry.metrics import TASK_BUCKETS, counter, gauge, histogram
+from telemetry.tracing import provider, traceparent
+from telemetry.tracing.work import Work, running
 
 log = get_logger("celery")
 CONTEXT_HEADER = "glasshouse_context"
@@ -38,16 +38,36 @@ WAIT = histogram(
 
 
 @dataclass
-class _Run:
-    span: Span
-    token: "Token[otel_context.Context]"
-    outer: Context
-    begun: float
-    tally: work.Tally
+class _Publish:
+    """A message on its way: a leaf of the running work, or a piece of work of its own."""
+
+    work: Work
+    context: SpanContext | None
+    begun_ns: int
+    queue: str
+    attributes: dict[str, Any]
+
+    def end(self, error: BaseException | None = None) -> None:
+        error_type = type(error).__name__ if error is not None else ""
+        if self.context is not None:
+            self.work.add_leaf(
+                f"send {self.queue}",
+                self.begun_ns,
+                time.perf_counter_ns(),
+                self.attributes,
+                kind=SpanKind.PRODUCER,
+                error_type=error_type,
+                context=self.context,
+            )
+            return
+        if error is not None:
+            self.work.span.record_exception(error)
+            self.work.span.set_status(StatusCode.ERROR, error_type)
+        self.work.finish(is_error=error is not None)
 
 
-_runs: dict[str, _Run] = {}
-_publishing: dict[str, Span] = {}
+_running: dict[str, Work] = {}
+_publishing: dict[str, _Publish] = {}
 
 
 def connect() -> None:
@@ -71,7 +91,7 @@ def carried_headers() -> dict[str, Any]:
     """Return the headers that let a task published later still belong to the present context."""
     return {
         CONTEXT_HEADER: to_carrier(current()),
-        TRACEPARENT_HEADER: tracing.current_traceparent(),
+        TRACEPARENT_HEADER: traceparent.of_current(),
     }
 
 
@@ -86,55 +106,57 @@ def _before_publish(
         return
     carrier = headers.get(CONTEXT_HEADER) or to_carrier(current())
     carrier.setdefault("request_id", new_request_id())
-    span = tracing.tracer().start_span(
-        f"send {routing_key}",
-        context=_remote(headers.get(TRACEPARENT_HEADER)),
-        kind=SpanKind.PRODUCER,
-        attributes={
-            REQUEST_ID: carrier["request_id"],
-            "messaging.system": "celery",
-            "messaging.operation.name": "send",
-            "messaging.destination.name": routing_key,
-            "messaging.message.id": headers.get("id", ""),
-            "celery.task": sender,
-        },
-    )
-    headers[TRACEPARENT_HEADER] = tracing.traceparent(span.get_span_context())
+    attributes = {
+        "messaging.system": "celery",
+        "messaging.operation.name": "send",
+        "messaging.destination.name": routing_key,
+        "messaging.message.id": headers.get("id", ""),
+        "celery.task": sender,
+    }
+    work, context = running(), None
+    remote = traceparent.parse(headers.get(TRACEPARENT_HEADER) or "")
+    if work is not None and (remote is None or remote.trace_id == work.span.context.trace_id):
+        context = work.new_child()
+    else:
+        work = Work(
+            f"send {routing_key}",
+            origin="task",
+            sampled_as=sender,
+            request_id=carrier["request_id"],
+            kind=SpanKind.PRODUCER,
+            attributes=attributes,
+            parent=remote,
+        )
+    headers[TRACEPARENT_HEADER] = traceparent.of(context or work.span.context)
     headers[CONTEXT_HEADER] = {**carrier, "sent_at": repr(time.time())}
-    _publishing[headers.get("id", "")] = span
+    _publishing[headers.get("id", "")] = _Publish(work, context, time.perf_counter_ns(), routing_key, attributes)
     SENT.labels(sender, routing_key).inc()
 
 
 def _after_publish(headers: dict[str, Any] | None = None, **kwargs: Any) -> None:
-    span = _publishing.pop((headers or {}).get("id", ""), None)
-    if span is not None:
-        span.end()
+    publish = _publishing.pop((headers or {}).get("id", ""), None)
+    if publish is not None:
+        publish.end()
 
 
 def publish_failed(task_id: str, error: BaseException) -> None:
     """End the span of a publish that raised; Celery has no signal for it."""
-    span = _publishing.pop(task_id, None)
-    if span is not None:
-        span.record_exception(error)
-        span.set_status(StatusCode.ERROR, type(error).__name__)
-        span.end()
+    publish = _publishing.pop(task_id, None)
+    if publish is not None:
+        publish.end(error)
 
 
 def _before_run(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
     request = task.request
     headers = request.headers or {}
     carrier = getattr(request, CONTEXT_HEADER, None) or headers.get(CONTEXT_HEADER) or {}
-    parent = tracing.parse_traceparent(
-        getattr(request, TRACEPARENT_HEADER, None) or headers.get(TRACEPARENT_HEADER) or ""
-    )
+    parent = traceparent.parse(getattr(request, TRACEPARENT_HEADER, None) or headers.get(TRACEPARENT_HEADER) or "")
     queue = (request.delivery_info or {}).get("routing_key") or ""
     now = time.time()
     wait = _queue_wait(carrier, request.eta, now)
     is_own_root = request.retries > 0 or (wait or 0) > _LONGEST_CHILD_DELAY_SECONDS or "cause" not in carrier
-    outer = current()
     context = from_carrier(carrier, origin="task", operation=task.name, task_id=task_id)
     attributes: dict[str, Any] = {
-        REQUEST_ID: context.request_id,
         "messaging.system": "celery",
         "messaging.operation.name": "process",
         "messaging.destination.name": queue,
@@ -146,61 +168,52 @@ def _before_run(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
     if wait is not None:
         attributes["messaging.queue_wait_seconds"] = round(wait, 6)
         WAIT.labels(task.name, queue).observe(wait)
-    empty = otel_context.Context()
-    span = tracing.tracer().start_span(
+    work = Work(
         f"process {task.name}",
-        context=empty
-        if is_own_root or not parent
-        else trace.set_span_in_context(trace.NonRecordingSpan(parent), empty),
+        origin="task",
+        sampled_as=task.name,
+        request_id=context.request_id,
         kind=SpanKind.CONSUMER,
-        links=[Link(parent)] if parent and is_own_root else [],
         attributes=attributes,
+        parent=None if is_own_root else parent,
+        links=[Link(parent)] if parent is not None and is_own_root else (),
     )
-    token = otel_context.attach(trace.set_span_in_context(span, empty))
-    span_context = span.get_span_context()
-    activate(
-        Context(
-            request_id=context.request_id,
-            origin="task",
-            operation=task.name,
+    work.enter(
+        replace(
+            context,
             actor_source=context.actor if carrier else SYSTEM,
-            trace_id=f"{span_context.trace_id:032x}",
-            span_id=f"{span_context.span_id:016x}",
-            client_address=context.client_address,
-            token_id=context.token_id,
-            task_id=task_id,
-            parent_task_id=context.parent_task_id,
-            reason=context.reason,
+            trace_id=work.trace_id,
+            span_id=work.span_id,
             extra={**context.extra, "attempt": str(request.retries + 1)} if request.retries else context.extra,
         )
     )
-    _runs[task_id] = _Run(span, token, outer, time.perf_counter(), work.begin())
+    _running[task_id] = work
     STARTED.labels(task.name).inc()
     ACTIVE.labels(task.name).inc()
 
 
 def _after_run(task_id: str = "", task: Any = None, state: str = "", **kwargs: Any) -> None:
-    run = _runs.pop(task_id, None)
-    if run is None:
+    work = _running.pop(task_id, None)
+    if work is None:
         return
-    elapsed = time.perf_counter() - run.begun
+    elapsed_ns = work.elapsed_ns
     ACTIVE.labels(task.name).dec()
-    RUNTIME.labels(task.name).observe(elapsed)
+    RUNTIME.labels(task.name).observe(elapsed_ns / 1e9)
     if state == "SUCCESS":
         SUCCEEDED.labels(task.name).inc()
-    run.span.set_attributes({"celery.state": state or "", "db.statements": run.tally.statements})
-    run.span.end()
+    work.span.set_attributes({"celery.state": state or "", "db.statements": work.statements})
+    repeats.tell(work, task.name)
+    work.finish(is_error=state in ("FAILURE", "RETRY"))
     log.info(
         "task.run",
         task=task.name,
         state=state,
         retries=task.request.retries,
-        duration_ms=round(elapsed * 1_000, 1),
-        statements=run.tally.statements,
-        statements_ms=round(run.tally.statement_seconds * 1_000, 1),
+        duration_ms=round(elapsed_ns / 1e6, 1),
+        statements=work.statements,
+        statements_ms=round(work.statement_ns / 1e6, 1),
     )
-    otel_context.detach(run.token)
-    activate(run.outer)
+    work.leave()
 
 
 def _on_retry(request: Any = None, reason: Any = None, **kwargs: Any) -> None:
@@ -228,7 +241,7 @@ def _begin_beat(**kwargs: Any) -> None:
 
 
 def _flush(**kwargs: Any) -> None:
-    tracing.pipeline().force_flush(2_000)
+    provider.pipeline().force_flush(2_000)
 
 
 def _queue_wait(carrier: dict[str, Any], eta: str | None, now: float) -> float | None:
@@ -242,11 +255,3 @@ def _queue_wait(carrier: dict[str, Any], eta: str | None, now: float) -> float |
 
         sent = max(sent, datetime.fromisoformat(eta).timestamp())
     return max(0.0, now - sent)
-
-
-def _remote(traceparent: str | None) -> otel_context.Context | None:
-    """The context to publish in: one carried from earlier, or None for the running one."""
-    remote = tracing.parse_traceparent(traceparent or "")
-    if remote is None:
-        return None
-    return trace.set_span_in_context(trace.NonRecordingSpan(remote), otel_context.Context())

@@ -12,12 +12,10 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Link, SpanKind, StatusCode
 
-from telemetry import conf, tracing, work
-from telemetry.attributes import REQUEST_ID
+from telemetry import conf
 from telemetry.context import (
     ANONYMOUS,
     Actor,
@@ -27,11 +25,13 @@ from telemetry.context import (
     is_request_id,
     new_request_id,
     to_carrier,
-    use,
 )
 from telemetry.logs import get_logger
 from telemetry.metrics import TASK_BUCKETS, counter, gauge, histogram
 from telemetry.redaction import clean
+from telemetry.tracing import traceparent
+from telemetry.tracing.provider import tracer
+from telemetry.tracing.work import Work
 
 log = get_logger("channels")
 CARRIER = "telemetry"
@@ -63,7 +63,7 @@ def carry(message: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of a channel-layer message with the running context in it."""
     carrier = {
         **to_carrier(current()),
-        "traceparent": tracing.current_traceparent(),
+        "traceparent": traceparent.of_current(),
         "sent_at": repr(time.time()),
     }
     return {**message, CARRIER: carrier}
@@ -91,7 +91,7 @@ class TracedChannelLayer:
         await getattr(super(), method)(address, message)
 
     async def _send_traced(self, method: str, destination: str, address: str, message: dict[str, Any]) -> None:
-        with tracing.tracer().start_as_current_span(
+        with tracer().start_as_current_span(
             f"{method} {message.get('type', '')}",
             kind=SpanKind.PRODUCER,
             attributes={
@@ -116,45 +116,45 @@ class HandshakeMiddleware:
         is_trusted = conf.is_trusted(peer)
         given = headers.get("x-request-id", "")
         request_id = given if is_trusted and is_request_id(given) else new_request_id()
-        span = tracing.tracer().start_span(
+        work = Work(
             "WEBSOCKET",
-            context=otel_context.Context(),
-            kind=SpanKind.SERVER,
-            links=tracing.link_to(headers.get("traceparent", "")),
-            attributes={REQUEST_ID: request_id, "url.path": scope["path"][:500], "client.address": peer},
-        )
-        span_context = span.get_span_context()
-        connection = _Connection(scope, span, send)
-        context = Context(
-            request_id=request_id,
             origin="websocket",
-            operation=f"WEBSOCKET {scope['path']}"[:200],
-            actor_source=lambda: _actor_of(connection.scope),
-            trace_id=f"{span_context.trace_id:032x}",
-            span_id=f"{span_context.span_id:016x}",
-            client_address=peer,
-            user_agent=clean(headers.get("user-agent", "")[:200]),
+            sampled_as=scope["path"],
+            request_id=request_id,
+            kind=SpanKind.SERVER,
+            attributes={"url.path": scope["path"][:500], "client.address": peer},
+            links=traceparent.links_to(headers.get("traceparent", "")),
+        )
+        connection = _Connection(scope, work, send)
+        work.enter(
+            Context(
+                request_id=request_id,
+                origin="websocket",
+                operation=f"WEBSOCKET {scope['path']}"[:200],
+                actor_source=lambda: _actor_of(connection.scope),
+                trace_id=work.trace_id,
+                span_id=work.span_id,
+                client_address=peer,
+                user_agent=clean(headers.get("user-agent", "")[:200]),
+            )
         )
         scope["telemetry"] = connection
-        work.begin()
-        with use(context):
-            token = otel_context.attach(trace.set_span_in_context(span))
-            try:
-                await self._app(scope, receive, connection.send)
-            finally:
-                connection.close()
-                otel_context.detach(token)
+        try:
+            await self._app(scope, receive, connection.send)
+        finally:
+            connection.close()
+            work.leave()
 
 
 class _Connection:
     """One WebSocket, from its handshake to its end."""
 
-    def __init__(self, scope: Scope, span: trace.Span, send: Send) -> None:
-        self.span_context = span.get_span_context()
+    def __init__(self, scope: Scope, work: Work, send: Send) -> None:
+        self.span_context = work.span.context
         self.close_code = 1006  # nobody said goodbye
         self.scope = scope  # the consumer's own, once there is one: middleware copies scopes, and adds the user
         self.route = ""  # the consumer's, once there is one; an unknown path is no label
-        self._span = span
+        self._work = work
         self._send = send
         self._begun = time.perf_counter()
         self._is_accepted = False
@@ -175,9 +175,9 @@ class _Connection:
     def _accept(self) -> None:
         self._is_accepted = True
         CONNECTIONS.labels(self.route).inc()
-        self._span.update_name(f"WEBSOCKET {self.route}".rstrip())
-        self._span.set_attribute("http.route", self.route)
-        self._span.end()
+        self._work.span.update_name(f"WEBSOCKET {self.route}".rstrip())
+        self._work.span.set_attribute("http.route", self.route)
+        self._work.finish()
 
     def close(self) -> None:
         if self._is_closed:
@@ -187,8 +187,8 @@ class _Connection:
         if self._is_accepted:
             CONNECTIONS.labels(self.route).dec()
         else:
-            self._span.set_status(StatusCode.ERROR, "handshake refused")
-            self._span.end()
+            self._work.span.set_status(StatusCode.ERROR, "handshake refused")
+            self._work.finish(is_error=True)
         CONNECTION_DURATION.labels(self.route, str(self.close_code)).observe(elapsed)
         log.info("websocket.closed", route=self.route, code=self.close_code, duration_ms=round(elapsed * 1_000, 1))
 
@@ -233,7 +233,7 @@ class TracedConsumer:
         context = from_carrier(carrier, origin="websocket", operation=f"WEBSOCKET {connection.route}")
         with suppress(ValueError):
             DELIVERY.observe(max(0.0, time.time() - float(carrier.get("sent_at", ""))))
-        parent = tracing.parse_traceparent(carrier.get("traceparent", ""))
+        parent = traceparent.parse(carrier.get("traceparent", ""))
         await self._dispatch_traced(
             message,
             f"deliver {kind}",
@@ -253,35 +253,34 @@ class TracedConsumer:
         parent: trace.SpanContext | None = None,
         is_delivery: bool = False,
     ) -> None:
-        empty = otel_context.Context()
-        span = tracing.tracer().start_span(
+        work = Work(
             name,
-            context=trace.set_span_in_context(trace.NonRecordingSpan(parent), empty) if parent else empty,
+            origin="websocket",
+            sampled_as=str(message.get("type", "")),
+            request_id=context.request_id,
             kind=SpanKind.CONSUMER if is_delivery else SpanKind.SERVER,
-            links=links,
             attributes={
-                REQUEST_ID: context.request_id,
                 "messaging.system": "channels" if is_delivery else "websocket",
                 "messaging.message.type": str(message.get("type", "")),
                 "recipient.user.id": _actor_of(self.scope).id,
             },
+            parent=parent,
+            links=links,
         )
-        span_context = span.get_span_context()
-        begun = time.perf_counter()
-        token = otel_context.attach(trace.set_span_in_context(span, empty))
-        work.begin()
+        work.enter(replace(context, trace_id=work.trace_id, span_id=work.span_id))
+        has_failed = False
         try:
-            with use(_with_span(context, span_context)):
-                await super().dispatch(message)  # type: ignore[misc]
+            await super().dispatch(message)  # type: ignore[misc]
         except Exception as error:
-            span.record_exception(error)
-            span.set_status(StatusCode.ERROR, type(error).__name__)
+            has_failed = True
+            work.span.record_exception(error)
+            work.span.set_status(StatusCode.ERROR, type(error).__name__)
             raise
         finally:
-            otel_context.detach(token)
-            span.end()
+            work.leave()
+            work.finish(is_error=has_failed)
             connection: _Connection = self.scope["telemetry"]
-            HANDLER.labels(connection.route).observe(time.perf_counter() - begun)
+            HANDLER.labels(connection.route).observe(work.elapsed_ns / 1e9)
 
 
 class UnknownPath:
@@ -295,10 +294,6 @@ class UnknownPath:
     @classmethod
     def as_asgi(cls) -> "UnknownPath":
         return cls()
-
-
-def _with_span(context: Context, span_context: trace.SpanContext) -> Context:
-    return replace(context, trace_id=f"{span_context.trace_id:032x}", span_id=f"{span_context.span_id:016x}")
 
 
 def _route_of(scope: Scope) -> str:

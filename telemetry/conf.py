@@ -7,7 +7,9 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+MOST_LEAVES = 500  # statements, cache operations and calls of one piece of work that become spans
 _SHORTEST_SECRET = 8  # what is shorter stands in too many words
+_SLOW_SECONDS = {"http": 1.0, "websocket": 1.0, "task": 30.0, "command": 600.0}
 
 
 def service_name() -> str:
@@ -40,6 +42,30 @@ def sample_ratio() -> float:
     return float(getattr(settings, "TELEMETRY_SAMPLE_RATIO", 1.0))
 
 
+def sampling_rules() -> list[tuple[str, float]]:
+    """Return `TELEMETRY_SAMPLING_RULES`: patterns such as `http /blog/*` or `task tasks.*`, each with a share."""
+    return [(str(pattern), float(ratio)) for pattern, ratio in getattr(settings, "TELEMETRY_SAMPLING_RULES", ())]
+
+
+@cache
+def slow_ns(origin: str) -> int:
+    """Return from when on work is slow, and kept though unsampled (`TELEMETRY_SLOW_SECONDS`), in nanoseconds."""
+    seconds: dict[str, float] = {**_SLOW_SECONDS, **getattr(settings, "TELEMETRY_SLOW_SECONDS", {})}
+    return round(seconds.get(origin, 1.0) * 1e9)
+
+
+@cache
+def repeats_allowed() -> int:
+    """Return `TELEMETRY_REPEATS_ALLOWED`: how often one query may run for one request before it's called an N+1."""
+    return int(getattr(settings, "TELEMETRY_REPEATS_ALLOWED", 10))
+
+
+@cache
+def shows_server_timing() -> bool:
+    """Whether everybody gets `Server-Timing` (`TELEMETRY_SERVER_TIMING`, else `DEBUG`); staff always do."""
+    return bool(getattr(settings, "TELEMETRY_SERVER_TIMING", settings.DEBUG))
+
+
 def metrics_directory() -> Path | None:
     """Return `TELEMETRY_METRICS_DIR`, which all processes of one machine share; None keeps metrics in the process."""
     directory = getattr(settings, "TELEMETRY_METRICS_DIR", None)
@@ -56,6 +82,7 @@ def log_level() -> str:
     return str(getattr(settings, "TELEMETRY_LOG_LEVEL", "INFO")).upper()
 
 
+@cache
 def quiet_prefixes() -> tuple[str, ...]:
     """Return `TELEMETRY_QUIET_PREFIXES`: paths that get an id and metrics, but no span and no log line."""
     default = ("/static/", "/media/", "/metrics", "/healthz/", "/ops/")

@@ -11,7 +11,7 @@ from audit.reading import showing
 from audit.reading.access import Access
 from audit.reading.queries import events_of_request
 from tasks.models import TaskRun
-from telemetry.store import recent_spans
+from telemetry.tracing.store import recent_spans
 
 _EVENT_LIMIT = 500
 # Two clocks that one machine's database and processes read are this close.

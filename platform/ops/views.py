@@ -12,7 +12,7 @@ from audit.reading.access import access_of
 from audit.values import dumps
 from ops import story
 from telemetry.context import is_request_id
-from telemetry.store import recent_spans
+from telemetry.tracing.store import recent_spans
 
 
 @login_required

@@ -8,8 +8,8 @@ import pytest
 from accounts.models import User
 from audit.echo import Change
 from audit.signals import model_changed
-from telemetry import tracing
-from telemetry.pipeline import default_exporters
+from telemetry.tracing import provider
+from telemetry.tracing.exporters import default_exporters
 from tests.audit.everything.events import News, new_events
 from tests.audit.sinks import PASSWORD, Exported, Sinks
 
@@ -29,10 +29,9 @@ def sinks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Sinks]:
     """Give all that is written to in the test, with a collector beside the store of recent spans."""
-    pipeline = tracing.pipeline()
-    pipeline.force_flush()
+    pipeline = provider.pipeline()
     exported = Exported()
-    monkeypatch.setattr(pipeline, "_exporters", [exported, *default_exporters()])
+    pipeline.use_exporters([exported, *default_exporters()])
     made = Sinks(superuser, servers.redis, capsys, exported)
 
     def hear(sender: Any, change: Change, **kwargs: Any) -> None:
@@ -41,7 +40,7 @@ def sinks(
     model_changed.connect(hear)
     yield made
     model_changed.disconnect(hear)
-    pipeline.force_flush()
+    pipeline.use_default_exporters()
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from psycopg import sql
 
 from audit.echo import Change
 from config.redis_urls import BROKER
-from telemetry import tracing
-from telemetry.pipeline import Redacting
+from telemetry.tracing import provider
+from telemetry.tracing.exporters import Redacting
 
 # Canaries. People choose the first three; nobody has the token.
 PASSWORD = "Zk7-canary-right-horse"
@@ -60,7 +60,7 @@ class Sinks:
 
     def read(self) -> dict[str, str]:
         """Return each sink's text, by its name."""
-        tracing.pipeline().force_flush()
+        provider.pipeline().force_flush()
         captured = self.capture.readouterr()
         return {
             **self._tables(),

@@ -18,7 +18,7 @@ from tasks.models import TaskRun
 from telemetry import logs
 from telemetry.context import Actor, Context, new_request_id, use
 from telemetry.logs import get_logger
-from telemetry.pipeline import Redacting, default_exporters
+from telemetry.tracing.exporters import Redacting, default_exporters
 from tests.audit.sinks import OTHER, PASSWORD, TOKEN, WRONG, Sinks
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,8 +9,8 @@ from django.test import Client
 
 from accounts.models import User
 from ops import story
-from telemetry import tracing
 from telemetry.context import new_request_id
+from telemetry.tracing import provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,7 +25,7 @@ def developer() -> User:
 def log_in_by_form(client: Client) -> str:
     answer = client.post("/accounts/login/", {"username": "dev", "password": "right-horse-9"})
     assert answer.status_code == 302
-    tracing.pipeline().force_flush()
+    provider.pipeline().force_flush()
     return str(answer["X-Request-ID"])
 
 

@@ -1,14 +1,14 @@
 """Spans of a test, as they would leave the process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from telemetry import tracing
-from telemetry.store import to_record
+from telemetry.tracing import provider
+from telemetry.tracing.store import to_record
 
 Finished = Callable[[], list[dict[str, Any]]]
 
@@ -17,22 +17,21 @@ class _Kept(SpanExporter):
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
 
-    def export(self, spans: Any) -> SpanExportResult:
-        self.records += [to_record(span) for span in spans if isinstance(span, ReadableSpan)]
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.records += [to_record(span) for span in spans]
         return SpanExportResult.SUCCESS
 
 
 @pytest.fixture
-def finished_spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finished]:
+def finished_spans() -> Iterator[Finished]:
     """Return a function that gives the records of all spans finished so far in the test."""
     kept = _Kept()
-    pipeline = tracing.pipeline()
-    pipeline.force_flush()
-    monkeypatch.setattr(pipeline, "_exporters", [kept])
+    pipeline = provider.pipeline()
+    pipeline.use_exporters([kept])
 
     def finished() -> list[dict[str, Any]]:
         pipeline.force_flush()
         return kept.records
 
     yield finished
-    pipeline.force_flush()
+    pipeline.use_default_exporters()

@@ -8,8 +8,9 @@ from django.test import AsyncClient, Client, RequestFactory
 from prometheus_client import REGISTRY
 
 from telemetry.context import current, is_request_id
+from telemetry.http.exchange import _client_address
+from telemetry.http.middleware import TelemetryMiddleware
 from telemetry.metrics import exposed_registry
-from telemetry.middleware import TelemetryMiddleware, _client_address
 from tests.telemetry.conftest import Finished
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from telemetry.context import Context, new_request_id, use
 from telemetry.metrics import exposed_registry
-from telemetry.pipeline import SpanPipeline
-from telemetry.store import KEPT_REQUESTS, SPANS_A_REQUEST, RecentSpans, recent_spans, to_record
+from telemetry.tracing.pipeline import SpanPipeline
+from telemetry.tracing.provider import resource
+from telemetry.tracing.store import KEPT_REQUESTS, SPANS_A_REQUEST, RecentSpans, recent_spans, to_record
 
 
 class Refusing(SpanExporter):
@@ -32,7 +33,7 @@ def finish_spans(pipeline: SpanPipeline, count: int, name: str = "work") -> None
 
 def test_an_exporter_that_fails_costs_spans_and_nothing_else() -> None:
     before = dropped("Refusing_failed")
-    pipeline = SpanPipeline([Refusing()])
+    pipeline = SpanPipeline(resource, [Refusing()])
     finish_spans(pipeline, 3)
     pipeline.shutdown()
 
@@ -40,12 +41,12 @@ def test_an_exporter_that_fails_costs_spans_and_nothing_else() -> None:
 
 
 def test_a_full_queue_drops_and_counts() -> None:
-    before = dropped("queue_full")
-    pipeline = SpanPipeline([], capacity=0)
+    before = dropped("Refusing_queue_full")
+    pipeline = SpanPipeline(resource, [Refusing()], capacity=0)
     finish_spans(pipeline, 5)
     pipeline.shutdown()
 
-    assert dropped("queue_full") == before + 5
+    assert dropped("Refusing_queue_full") == before + 5
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def store(servers: Any) -> RecentSpans:
 
 def test_a_requests_spans_are_found_by_its_id_and_by_their_trace(store: RecentSpans) -> None:
     request_id = new_request_id()
-    pipeline = SpanPipeline([store])
+    pipeline = SpanPipeline(resource, [store])
     with use(Context(request_id=request_id)):
         finish_spans(pipeline, 3)
     pipeline.shutdown()
@@ -68,7 +69,7 @@ def test_a_requests_spans_are_found_by_its_id_and_by_their_trace(store: RecentSp
 
 def test_one_request_cant_fill_the_store(store: RecentSpans) -> None:
     request_id = new_request_id()
-    pipeline = SpanPipeline([store], capacity=10_000)
+    pipeline = SpanPipeline(resource, [store], capacity=10_000)
     with use(Context(request_id=request_id)):
         finish_spans(pipeline, SPANS_A_REQUEST + 300)
     pipeline.shutdown()
@@ -77,11 +78,11 @@ def test_one_request_cant_fill_the_store(store: RecentSpans) -> None:
 
 
 def test_the_oldest_requests_make_room(store: RecentSpans, redis_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("telemetry.store.KEPT_REQUESTS", 10)
+    monkeypatch.setattr("telemetry.tracing.store.KEPT_REQUESTS", 10)
     assert KEPT_REQUESTS > 10
     ids = [new_request_id() for _ in range(15)]
     for request_id in ids:
-        pipeline = SpanPipeline([store])
+        pipeline = SpanPipeline(resource, [store])
         with use(Context(request_id=request_id)):
             finish_spans(pipeline, 1)
         pipeline.shutdown()

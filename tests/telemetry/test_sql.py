@@ -2,7 +2,7 @@
 
 import pytest
 
-from telemetry.sql import describe
+from telemetry.database.statements import describe
 
 
 @pytest.mark.parametrize(

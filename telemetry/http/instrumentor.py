@@ -4,6 +4,6 @@ from opentelemetry.instrumentation.django import DjangoInstrumentor
 
 
 class TelemetryInstrumentor(DjangoInstrumentor):
-    """Puts `telemetry.middleware.TelemetryMiddleware` first in `MIDDLEWARE`, where contrib would put its own."""
+    """Puts `telemetry.http.middleware.TelemetryMiddleware` first in `MIDDLEWARE`, where contrib would put its own."""
 
-    _opentelemetry_middleware = "telemetry.middleware.TelemetryMiddleware"
+    _opentelemetry_middleware = "telemetry.http.middleware.TelemetryMiddleware"

@@ -1,0 +1,1 @@
+"""HTTP requests, both those that are served and those that are made."""

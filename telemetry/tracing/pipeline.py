@@ -1,0 +1,253 @@
+"""Finished spans on their way out: for each exporter a bounded queue and one thread, and a count of everything lost.
+
+It fails open: a full queue, a Redis that is down or a collector that refuses costs spans, never requests. Each exporter
+has a lane of its own, so that a collector that is slow doesn't keep the request page waiting.
+"""
+
+import atexit
+import os
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from opentelemetry.context import Context as OtelContext
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from telemetry.context import current
+from telemetry.metrics import counter
+from telemetry.tracing.attributes import REQUEST_ID
+from telemetry.tracing.exporters import default_exporters
+
+CAPACITY = 16_384  # spans that wait, in each lane
+# Encoding holds the interpreter's lock, and requests wait for it: more at once would show in their p99.
+_BATCH = 64
+_INTERVAL_SECONDS = 0.25
+_LONGEST_SHUTDOWN_SECONDS = 4.0
+_MOST_LOST_REQUESTS = 1_000
+
+DROPPED = counter("telemetry_spans_dropped_total", "Spans that were lost, by reason.", ["reason"])
+EXPORTED = counter("telemetry_spans_exported_total", "Spans handed on, by exporter.", ["exporter"])
+
+
+class Finished(Protocol):
+    """What is over, and can be told as spans."""
+
+    def spans(self, resource: Resource) -> Iterator[ReadableSpan]: ...
+
+
+class _Single:
+    """A span of the SDK."""
+
+    __slots__ = ("span",)
+
+    def __init__(self, span: ReadableSpan) -> None:
+        self.span = span
+
+    def spans(self, resource: Resource) -> Iterator[ReadableSpan]:
+        yield self.span
+
+
+class _Waiting:
+    __slots__ = ("count", "finished", "request_id")
+
+    def __init__(self, finished: Finished, count: int, request_id: str) -> None:
+        self.finished = finished
+        self.count = count
+        self.request_id = request_id
+
+
+class Lane:
+    """One exporter, its queue and its thread."""
+
+    def __init__(self, exporter: SpanExporter, resource: Callable[[], Resource], capacity: int = CAPACITY) -> None:
+        self.exporter = exporter
+        self.name = type(exporter).__name__
+        self._resource = resource
+        self._capacity = capacity
+        self._queue: deque[_Waiting] = deque()
+        self._count = 0
+        self._lost: Counter[str] = Counter()
+        self._changing = threading.Lock()
+        self._exporting = threading.Lock()
+        self._wake = threading.Event()
+        self._is_stopped = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, waiting: _Waiting) -> None:
+        """Queue what is finished; count it as lost where the queue is full."""
+        with self._changing:
+            has_room = self._count + waiting.count <= self._capacity
+            if has_room:
+                self._queue.append(waiting)
+                self._count += waiting.count
+        if not has_room:
+            self._lose([waiting], "queue_full")
+            return
+        if self._thread is None and not self._is_stopped:
+            self._thread = threading.Thread(target=self._run, name=f"telemetry-{self.name}", daemon=True)
+            self._thread.start()
+        if self._count >= _BATCH * 4:
+            self._wake.set()
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Hand on all that waits, in the calling thread."""
+        if not self._exporting.acquire(timeout=timeout_seconds):
+            return False
+        try:
+            self._export_waiting()
+        finally:
+            self._exporting.release()
+        return True
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Hand on what waits within the time; count the rest as lost."""
+        self._is_stopped = True
+        self._wake.set()
+        flushing = threading.Thread(target=self.flush, args=[timeout_seconds], daemon=True)
+        flushing.start()
+        flushing.join(timeout_seconds)
+        with self._changing:
+            left = list(self._queue)
+            self._queue.clear()
+            self._count = 0
+        self._lose(left, "shutdown")
+        self.exporter.shutdown()
+
+    def _run(self) -> None:
+        while not self._is_stopped:
+            self._wake.wait(_INTERVAL_SECONDS)
+            self._wake.clear()
+            with self._exporting:
+                self._export_waiting()
+
+    def _export_waiting(self) -> None:
+        with suppress_instrumentation():  # an exporter's own calls would be told of, and exported, for ever
+            self._export_all()
+
+    def _export_all(self) -> None:
+        if self._lost and (note := getattr(self.exporter, "note_lost", None)) is not None:
+            self._tell_lost(note)
+        while batch := self._take():
+            spans = [span for waiting in batch for span in waiting.finished.spans(self._resource())]
+            try:
+                is_done = self.exporter.export(spans) is SpanExportResult.SUCCESS
+            except Exception:
+                is_done = False
+            if is_done:
+                EXPORTED.labels(self.name).inc(len(spans))
+            else:
+                self._lose(batch, "failed")
+
+    def _take(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        count = 0
+        with self._changing:
+            while self._queue and (count == 0 or count + self._queue[0].count <= _BATCH):
+                batch.append(self._queue.popleft())
+                count += batch[-1].count
+            self._count -= count
+        return batch
+
+    def _lose(self, lost: Iterable[_Waiting], reason: str) -> None:
+        for waiting in lost:
+            DROPPED.labels(f"{self.name}_{reason}").inc(waiting.count)
+            if waiting.request_id and (waiting.request_id in self._lost or len(self._lost) < _MOST_LOST_REQUESTS):
+                self._lost[waiting.request_id] += waiting.count
+
+    def _tell_lost(self, note: Callable[[Counter[str]], None]) -> None:
+        told, self._lost = self._lost, Counter()
+        try:
+            note(told)
+        except Exception:  # later, then
+            self._lost.update(told)
+
+
+class SpanPipeline(SpanProcessor):
+    """Takes what is finished, and hands it to each exporter."""
+
+    def __init__(
+        self,
+        resource: Callable[[], Resource],
+        exporters: Sequence[SpanExporter] | None = None,
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._resource = resource
+        self._capacity = capacity
+        self._lanes = None if exporters is None else self._lanes_of(exporters)
+        self._is_stopped = False
+        self._changing = threading.Lock()
+        os.register_at_fork(after_in_child=self._after_fork)
+        atexit.register(self.shutdown)
+
+    def submit(self, finished: Finished, count: int, request_id: str = "") -> None:
+        """Take over what is finished: `count` spans of a request."""
+        if self._is_stopped:
+            DROPPED.labels("shutdown").inc(count)
+            return
+        lanes = self._lanes
+        if lanes is None:
+            lanes = self._open()
+        waiting = _Waiting(finished, count, request_id)
+        for lane in lanes:
+            lane.put(waiting)
+
+    def count_dropped(self, reason: str, count: int) -> None:
+        """Count spans that never came here."""
+        DROPPED.labels(reason).inc(count)
+
+    def on_start(self, span: Span, parent_context: OtelContext | None = None) -> None:
+        """Stamp an SDK's span with the id of the request it belongs to."""
+        if request_id := current().request_id:
+            span.set_attribute(REQUEST_ID, request_id)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take over an SDK's span that is sampled."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            self.submit(_Single(span), 1, str((span.attributes or {}).get(REQUEST_ID, "")))
+
+    def use_exporters(self, exporters: Sequence[SpanExporter]) -> None:
+        """Hand on what waits, and use these from now on; for tests."""
+        self.force_flush()
+        self._lanes = self._lanes_of(exporters)
+
+    def use_default_exporters(self) -> None:
+        """Undo `use_exporters`."""
+        self.force_flush()
+        self._lanes = None
+
+    def force_flush(self, timeout_millis: int = 5_000) -> bool:
+        """Hand on all that waits, in the calling thread; for the end of a process and for tests."""
+        are_done = [lane.flush(timeout_millis / 1_000) for lane in self._lanes or ()]  # each, whatever the first says
+        return all(are_done)
+
+    def shutdown(self) -> None:
+        """Hand on what can be within four seconds, count the rest as lost, and take no more."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        stopping = [
+            threading.Thread(target=lane.stop, args=[_LONGEST_SHUTDOWN_SECONDS], daemon=True)
+            for lane in self._lanes or ()
+        ]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join(_LONGEST_SHUTDOWN_SECONDS + 0.5)
+
+    def _open(self) -> list[Lane]:
+        with self._changing:
+            if self._lanes is None:
+                self._lanes = self._lanes_of(default_exporters())
+            return self._lanes
+
+    def _lanes_of(self, exporters: Sequence[SpanExporter]) -> list[Lane]:
+        return [Lane(exporter, self._resource, self._capacity) for exporter in exporters]
+
+    def _after_fork(self) -> None:
+        # The parent's threads, locks and connections aren't ours; its waiting spans are its own to hand on.
+        self._lanes = None
+        self._changing = threading.Lock()
