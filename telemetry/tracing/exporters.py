@@ -1,5 +1,6 @@
 """Where spans go: the store of recent ones, and a collector where one is named."""
 
+import logging
 import os
 from collections.abc import Sequence
 
@@ -46,6 +47,8 @@ def default_exporters() -> list[SpanExporter]:
         exporters.append(RecentSpans(url))
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         from opentelemetry.exporter.otlp.proto.http import trace_exporter
+
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # the pipeline tells of failures once
 
         class OTLPSpanExporter(Redacting, trace_exporter.OTLPSpanExporter):
             """Hands on spans without secrets."""

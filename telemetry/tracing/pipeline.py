@@ -18,10 +18,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from telemetry.context import current
+from telemetry.logs import get_logger
 from telemetry.metrics import counter
 from telemetry.tracing.attributes import REQUEST_ID
 from telemetry.tracing.exporters import default_exporters
 
+log = get_logger("telemetry")
 CAPACITY = 16_384  # spans that wait, in each lane
 # Encoding holds the interpreter's lock, and requests wait for it: more at once would show in their p99.
 _BATCH = 64
@@ -75,6 +77,7 @@ class Lane:
         self._exporting = threading.Lock()
         self._wake = threading.Event()
         self._is_stopped = False
+        self._is_failing = False
         self._thread: threading.Thread | None = None
 
     def put(self, waiting: _Waiting) -> None:
@@ -133,14 +136,27 @@ class Lane:
             self._tell_lost(note)
         while batch := self._take():
             spans = [span for waiting in batch for span in waiting.finished.spans(self._resource())]
+            reason = ""
             try:
                 is_done = self.exporter.export(spans) is SpanExportResult.SUCCESS
-            except Exception:
+            except Exception as error:
                 is_done = False
+                reason = type(error).__name__
             if is_done:
                 EXPORTED.labels(self.name).inc(len(spans))
             else:
                 self._lose(batch, "failed")
+            self._note_state(is_failing=not is_done, reason=reason)
+
+    def _note_state(self, *, is_failing: bool, reason: str) -> None:
+        """Log when exports begin to fail and when they work again: losses are counted, a line for each helps nobody."""
+        if is_failing is self._is_failing:
+            return
+        self._is_failing = is_failing
+        if is_failing:
+            log.warning("telemetry.export_failing", exporter=self.name, reason=reason or None)
+        else:
+            log.info("telemetry.export_recovered", exporter=self.name)
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -155,15 +171,18 @@ class Lane:
     def _lose(self, lost: Iterable[_Waiting], reason: str) -> None:
         for waiting in lost:
             DROPPED.labels(f"{self.name}_{reason}").inc(waiting.count)
-            if waiting.request_id and (waiting.request_id in self._lost or len(self._lost) < _MOST_LOST_REQUESTS):
-                self._lost[waiting.request_id] += waiting.count
+            with self._changing:
+                if waiting.request_id and (waiting.request_id in self._lost or len(self._lost) < _MOST_LOST_REQUESTS):
+                    self._lost[waiting.request_id] += waiting.count
 
     def _tell_lost(self, note: Callable[[Counter[str]], None]) -> None:
-        told, self._lost = self._lost, Counter()
+        with self._changing:
+            told, self._lost = self._lost, Counter()
         try:
             note(told)
         except Exception:  # later, then
-            self._lost.update(told)
+            with self._changing:
+                self._lost.update(told)
 
 
 class SpanPipeline(SpanProcessor):

@@ -1,0 +1,191 @@
+"""Recent log lines by the request that they tell of, in Redis beside its spans; bounded in number, size and time.
+
+Kept are warnings and worse, and the canonical line of each piece of work that is recorded. Like spans they leave by a
+bounded queue and a thread of their own: what doesn't fit, or what Redis doesn't take, is lost, and counted.
+"""
+
+import atexit
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import orjson
+import redis
+
+from telemetry import conf
+from telemetry.metrics import counter
+from telemetry.tracing.attributes import SAMPLING_DECISION
+from telemetry.tracing.store import KEPT_REQUESTS, KEPT_SECONDS
+from telemetry.tracing.work import running, unobserved
+
+CANONICAL = frozenset({"http.request", "task.run", "websocket.closed"})
+LINES_A_REQUEST = 200
+CAPACITY = 4_096  # lines that wait
+
+_LOUD = frozenset({"warning", "error", "critical", "exception", "fatal"})
+_BATCH = 64
+_INTERVAL_SECONDS = 0.25
+_LONGEST_LINE = 16_000  # bytes
+_LONGEST_FLUSH_SECONDS = 2.0
+_INDEX = "lines"  # request ids by the time of their latest line
+
+DROPPED = counter(
+    "telemetry_recent_lines_dropped_total", "Log lines that the store of recent lines lost, by reason.", ["reason"]
+)
+
+
+class RecentLines:
+    """Writes lines by their request, and reads them. A Redis that is down costs lines, never requests."""
+
+    def __init__(self, url: str, capacity: int = CAPACITY) -> None:
+        self._url = url
+        self._capacity = capacity
+        self.begin()
+
+    def begin(self) -> None:
+        """Have an empty queue: in a forked child too, since what waits is its parent's to write."""
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._changing = threading.Lock()
+        self._writing = threading.Lock()
+        self._thread: threading.Thread | None = None
+        # redis-py's types cover its asyncio twin as well, so nothing of an answer could be used without a cast.
+        self._redis: Any = redis.Redis.from_url(
+            self._url, socket_timeout=1, socket_connect_timeout=1, decode_responses=True
+        )
+
+    def keep(self, event: Mapping[str, Any]) -> None:
+        """Take a line, redacted already, if it's one that is kept; never raises, never waits."""
+        try:
+            if not event.get("request_id") or not _is_kept(event):
+                return
+            if len(self._waiting) >= self._capacity:
+                DROPPED.labels("queue_full").inc()
+                return
+            self._waiting.append(dict(event))  # renderers take theirs apart
+            if self._thread is None:
+                self._start()
+        except Exception:
+            DROPPED.labels("refused").inc()
+
+    def flush(self, timeout_seconds: float = _LONGEST_FLUSH_SECONDS) -> bool:
+        """Write what waits, in the calling thread; False where that took too long."""
+        deadline = time.monotonic() + timeout_seconds
+        if not self._writing.acquire(timeout=timeout_seconds):
+            return False
+        try:
+            while self._waiting and time.monotonic() < deadline:
+                self._write(self._take())
+        finally:
+            self._writing.release()
+        return not self._waiting
+
+    def stop(self) -> None:
+        """Write what can be within two seconds, and count the rest as lost: for the end of the process."""
+        if not self.flush():
+            DROPPED.labels("shutdown").inc(len(self._waiting))
+
+    def lines_of(self, request_id: str) -> list[dict[str, Any]]:
+        """Return the kept lines of a request in the order of their times, at most 200.
+
+        Raises:
+            redis.RedisError: the store doesn't answer.
+        """
+        lines = [orjson.loads(raw) for raw in self._redis.lrange(f"lines:{request_id}", 0, -1)]
+        return sorted(lines, key=lambda line: str(line.get("timestamp", "")))
+
+    def _start(self) -> None:
+        # Whoever writes in a signal's handler may have been in here already: nobody waits for the lock.
+        if not self._changing.acquire(blocking=False):
+            return
+        try:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="telemetry-lines", daemon=True)
+                self._thread.start()
+        finally:
+            self._changing.release()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(_INTERVAL_SECONDS)
+            self.flush()
+
+    def _take(self) -> list[dict[str, Any]]:
+        batch: list[dict[str, Any]] = []
+        while self._waiting and len(batch) < _BATCH:
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def _write(self, batch: list[dict[str, Any]]) -> None:
+        try:
+            by_request: dict[str, list[bytes]] = {}
+            for event in batch:
+                by_request.setdefault(str(event["request_id"]), []).append(_encoded(event))
+            with unobserved():
+                self._store(by_request)
+        except Exception:
+            DROPPED.labels("failed").inc(len(batch))
+
+    def _store(self, by_request: Mapping[str, list[bytes]]) -> None:
+        now = time.time()
+        with self._redis.pipeline(transaction=False) as pipe:
+            for request_id, lines in by_request.items():
+                pipe.rpush(f"lines:{request_id}", *lines)
+                pipe.ltrim(f"lines:{request_id}", 0, LINES_A_REQUEST - 1)
+                pipe.expire(f"lines:{request_id}", KEPT_SECONDS)
+            pipe.zadd(_INDEX, dict.fromkeys(by_request, now))
+            pipe.zremrangebyscore(_INDEX, 0, now - KEPT_SECONDS)
+            pipe.zcard(_INDEX)
+            surplus = pipe.execute()[-1] - KEPT_REQUESTS
+        if surplus > 0:
+            oldest = self._redis.zpopmin(_INDEX, surplus)
+            self._redis.delete(*(f"lines:{request_id}" for request_id, _ in oldest))
+
+
+def recent_lines() -> RecentLines:
+    """Return the store that this project's processes write to, to read from it."""
+    return RecentLines(conf.redis_url())
+
+
+@cache
+def _kept() -> RecentLines | None:
+    if not conf.redis_url():
+        return None
+    lines = recent_lines()
+    os.register_at_fork(after_in_child=lines.begin)
+    atexit.register(lines.stop)
+    return lines
+
+
+def keep(event: Mapping[str, Any]) -> None:
+    """Keep a line of this process if it is one that is kept: for the end of the logging pipeline, after redaction."""
+    if (lines := _kept()) is not None:
+        lines.keep(event)
+
+
+def flush(timeout_seconds: float = _LONGEST_FLUSH_SECONDS) -> bool:
+    """Write what this process has kept; for its end and for tests. False where that took too long."""
+    return (lines := _kept()) is None or lines.flush(timeout_seconds)
+
+
+def _is_kept(event: Mapping[str, Any]) -> bool:
+    if event.get("level") in _LOUD:
+        return True
+    if event.get("event") not in CANONICAL:
+        return False
+    # What isn't recorded would fill the store with lines that nobody comes to read.
+    work = running()
+    return work is None or work.span.context.trace_flags.sampled or SAMPLING_DECISION in work.span.attributes
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    line = orjson.dumps({**event, "process": conf.process()}, default=str, option=orjson.OPT_NON_STR_KEYS)
+    if len(line) <= _LONGEST_LINE:
+        return line
+    known = ("timestamp", "level", "event", "logger", "request_id", "trace_id", "span_id", "task_id")
+    short = {key: str(event[key])[:200] for key in known if key in event}
+    return orjson.dumps({**short, "process": conf.process(), "cut": f"{len(line):,} bytes"})
