@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from django.db import OperationalError, connections, transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import ExtractHour, TruncDay
 from django.utils import timezone
 from psycopg import errors
@@ -26,6 +26,7 @@ FACETS: tuple[Facet, ...] = ("day", "actor", "action", "object_type", "outcome")
 _COUNTED_EXACTLY = 1_000
 _FACET_VALUES = 20
 _FACET_DAYS = timedelta(days=30)
+_FEW = frozenset({"request", "trace", "task", "transaction"})  # filters that few events of the ledger fulfil
 _COLUMNS = {"actor": ("actor_id", "actor_label"), "action": ("action",), "object_type": ("object_type",)} | {
     "outcome": ("outcome",)
 }
@@ -66,15 +67,22 @@ def page(search: Search, cursor: Cursor, *, limit: int, using: str = "default", 
     """
     cursor = cursors.begun(cursor, using=using)
     with within_time(using, seconds):
-        found = list(ordered(Event.objects.using(using).filter(search.conditions), cursor)[: limit + 1])
+        found = Event.objects.using(using).filter(search.conditions)
+        found = list(ordered(found, cursor, are_few=not _FEW.isdisjoint(search.given))[: limit + 1])
     events = found[:limit]
     behind = replace(cursor, position=(events[-1].recorded_at, events[-1].pk)) if len(found) > limit else None
     return Page(events, behind, Cursor("oldest", cursor.database, seen=cursor.snapshot))
 
 
-def ordered(events: QuerySet[Event], cursor: Cursor) -> QuerySet[Event]:
-    """Return those of `events` that are behind `cursor`, in its order."""
-    order = ("-recorded_at", "-id") if cursor.order == "newest" else ("recorded_at", "id")
+def ordered(events: QuerySet[Event], cursor: Cursor, *, are_few: bool = False) -> QuerySet[Event]:
+    """Return those of `events` that are behind `cursor`, in its order.
+
+    `are_few` has the database find them all and sort them. Otherwise it may go through all events in their order until
+    it has enough, as its statistics of such a value are often wrong: it then reads the whole ledger for three events.
+    """
+    # No index is in the order of an expression.
+    time = ExpressionWrapper(F("recorded_at") + timedelta(0), DateTimeField()) if are_few else F("recorded_at")
+    order = (time.desc(), F("id").desc()) if cursor.order == "newest" else (time.asc(), F("id").asc())
     return events.filter(cursors.condition(cursor)).order_by(*order)
 
 

@@ -19,6 +19,8 @@ _TARGET = re.compile(r'\b(?:FROM|INTO|UPDATE|JOIN|TABLE|TRUNCATE)\s+(?:ONLY\s+)?
 _FUNCTION = re.compile(r"SELECT\s+(?:\w+\.)?(\w+)\(", re.IGNORECASE)
 _IN_LIST = re.compile(r"\(\s*%s(?:\s*,\s*%s)+\s*\)")
 _ROWS = re.compile(r"(\(%s, …\))(?:\s*,\s*\(%s, …\))+")
+_CUT_ROW = re.compile(r"(?<=…),?[\s(%s,]*$")
+_LONGEST = 4_000
 # Django numbers its savepoints by thread.
 _SAVEPOINT = re.compile(r'"?s\d+_x\d+"?')
 
@@ -53,9 +55,10 @@ class Statement:
 @lru_cache(maxsize=2_048)
 def describe(sql: str) -> Statement:
     """Return what may be told of `sql`; literals become `?`, long lists of parameters and of rows one."""
-    text = _SAVEPOINT.sub("s", sql[:4_000])
-    text = _LITERAL.sub("?", text)
+    text = _LITERAL.sub("?", _SAVEPOINT.sub("s", sql[:_LONGEST]))
     text = _ROWS.sub(r"\1, …", _IN_LIST.sub("(%s, …)", text))
+    if len(sql) > _LONGEST:
+        text = _CUT_ROW.sub("", text)
     return _by_text(" ".join(text.split())[:2_000])
 
 
