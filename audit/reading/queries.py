@@ -143,8 +143,9 @@ def bounded(search: Search) -> Search:
 
 
 def _labels(found: QuerySet[Event], actor_ids: list[str]) -> dict[str, str]:
-    named = ((one, found.filter(actor_id=one).values_list("actor_label", flat=True).first()) for one in actor_ids)
-    return {actor_id: label for actor_id, label in named if label}
+    # Any event's: `first` would sort all of an actor's events by their id.
+    named = ((one, list(found.filter(actor_id=one).values_list("actor_label", flat=True)[:1])) for one in actor_ids)
+    return {actor_id: labels[0] for actor_id, labels in named if labels and labels[0]}
 
 
 def event(event_id: int, visible: Q, *, using: str = "default") -> Event | None:
