@@ -67,8 +67,8 @@ def page(search: Search, cursor: Cursor, *, limit: int, using: str = "default", 
     """
     cursor = cursors.begun(cursor, using=using)
     with within_time(using, seconds):
-        found = Event.objects.using(using).filter(search.conditions)
-        found = list(ordered(found, cursor, are_few=not _FEW.isdisjoint(search.given))[: limit + 1])
+        matching = Event.objects.using(using).filter(search.conditions)
+        found = list(ordered(matching, cursor, are_few=not _FEW.isdisjoint(search.given))[: limit + 1])
     events = found[:limit]
     behind = replace(cursor, position=(events[-1].recorded_at, events[-1].pk)) if len(found) > limit else None
     return Page(events, behind, Cursor("oldest", cursor.database, seen=cursor.snapshot))

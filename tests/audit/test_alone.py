@@ -1,11 +1,6 @@
 """Another project installs the wheel: no word of the platform, no Celery, no Channels, no REST framework, no Redis."""
 
 import json
-import os
-import subprocess
-import sys
-import sysconfig
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +10,13 @@ from django.conf import settings
 from psycopg import sql
 
 from config.embedded import addresses, postgres
+from tests.wheel import PROJECT, clean_environment, environment_with_wheel, run
 
-PROJECT = Path(__file__).parents[2]
 ALONE = Path(__file__).with_name("alone")
 BLOCKED = (
     *("celery", "kombu", "channels", "channels_redis", "rest_framework", "drf_spectacular", "django_redis"),
     *("dj_database_url", "environs", "config", "accounts", "blog", "chat", "tasks", "notifications", "ops"),
 )
-# Runs at the start of every process of the environment.
-BLOCKER = f"""
-import sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {set(BLOCKED)!r}:
-            raise ImportError(f"{{name}} is not to be had here")
-sys.meta_path.insert(0, Blocker())
-"""
 GRANTS = (
     "GRANT USAGE ON SCHEMA public TO {application}",
     "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {application}",
@@ -41,26 +27,8 @@ GRANTS = (
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make an environment that has the wheel, and of all else what is installed here, but nothing of this checkout."""
-    folder = tmp_path_factory.mktemp("alone")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True, timeout=120)
-    (wheel,) = folder.glob("*.whl")
-    environment = folder / "environment"
-    venv.create(environment, symlinks=True)
-    found = environment / "bin" / "python"
-    install = [sys.executable, "-m", "pip", "--python", str(found), "--disable-pip-version-check", "install"]
-    install += ["--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(install, check=True, capture_output=True, timeout=120, env=_clean_environment())
-    (packages,) = environment.glob("lib/python*/site-packages")
-    # A path in a .pth file is taken as it is: the .pth of the editable install that lies there is not read.
-    (packages / "installed-here.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-    (packages / "sitecustomize.py").write_text(BLOCKER)
-    return found
-
-
-def _clean_environment(**more: str) -> dict[str, str]:
-    return {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/"), "LC_ALL": "C.UTF-8", **more}
+    """Make an environment that has the wheel."""
+    return environment_with_wheel(tmp_path_factory.mktemp("alone"), BLOCKED)
 
 
 @dataclass(frozen=True)
@@ -71,14 +39,6 @@ class Depot:
     environment: dict[str, str]
     owner_arguments: tuple[str, ...]
     story: dict[str, Any]
-
-
-def _run(python: Path, environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        [str(python), *arguments], cwd=ALONE, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module", params=["one role", "two roles"])
@@ -94,7 +54,7 @@ def depot(request: pytest.FixtureRequest, servers: Any, python: Path) -> Any:
         "CREATE DATABASE {name} OWNER {owner} TEMPLATE template0",
     ):
         servers.superuser.execute(sql.SQL(statement).format(**names))
-    environment = _clean_environment(
+    environment = clean_environment(
         DEPOT_HOST=str(addresses.socket_directory(settings.LOCAL_DIR)),
         DEPOT_NAME=name,
         DEPOT_USER=application if has_two_roles else owner,
@@ -108,8 +68,8 @@ def depot(request: pytest.FixtureRequest, servers: Any, python: Path) -> Any:
             with postgres.connect(settings.LOCAL_DIR, name) as superuser:
                 for statement in GRANTS:
                     superuser.execute(sql.SQL(statement).format(**names))
-        _run(python, environment, "manage.py", "migrate", "--verbosity", "0", *owner_arguments)
-        story = json.loads(_run(python, environment, "story.py").splitlines()[-1])
+        run(python, environment, "manage.py", "migrate", "--verbosity", "0", *owner_arguments, folder=ALONE)
+        story = json.loads(run(python, environment, "story.py", folder=ALONE).splitlines()[-1])
         yield Depot(python, environment, owner_arguments, story)
     finally:
         servers.superuser.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**names))
@@ -193,7 +153,16 @@ def test_a_drift_is_told_and_migrate_mends_it(depot: Depot) -> None:
 
     with postgres.connect(settings.LOCAL_DIR, depot.environment["DEPOT_NAME"]) as superuser:
         superuser.execute("DROP TRIGGER audit_update ON depot_article")
-        _run(depot.python, depot.environment, "manage.py", "migrate", "--verbosity", "0", *depot.owner_arguments)
+        run(
+            depot.python,
+            depot.environment,
+            "manage.py",
+            "migrate",
+            "--verbosity",
+            "0",
+            *depot.owner_arguments,
+            folder=ALONE,
+        )
         trigger = "SELECT FROM pg_trigger WHERE tgname = 'audit_update' AND tgrelid = 'depot_article'::regclass"
         assert superuser.execute(trigger).rowcount == 1
 

@@ -176,6 +176,6 @@ told["attempts"] = {name: attempt(statement) for name, statement in ATTEMPTS.ite
 told["files"] = [audit.__file__, import_module("telemetry").__file__]
 told["imports"] = {name: attempt_import(name) for name in ("blog", "celery", "audit.api.urls")}
 told["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
-sys.meta_path.pop(0)  # what blocks the imports
+sys.meta_path[:] = [one for one in sys.meta_path if type(one).__name__ != "Blocker"]
 told["imports with the extra"] = {name: attempt_import(name) for name in ("audit.api.urls", "audit.urls")}
 print(json.dumps(told, default=str))  # noqa: T201

@@ -1,0 +1,1 @@
+"""Another project, which takes `telemetry` from the wheel."""
