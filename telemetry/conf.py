@@ -109,3 +109,19 @@ def is_trusted(address: str) -> bool:
         return False
     networks = (ipaddress.ip_network(entry, strict=False) for entry in getattr(settings, "TRUSTED_PROXIES", ()))
     return any(peer in network for network in networks)
+
+
+def trace_links() -> dict[str, str]:
+    """Return `TELEMETRY_TRACE_LINKS`: other tools' names and addresses, with `{trace_id}` and `{request_id}`."""
+    links: dict[str, str] = getattr(settings, "TELEMETRY_TRACE_LINKS", {})
+    return {name: address for name, address in links.items() if address}
+
+
+def propagate_to() -> tuple[str, ...]:
+    """Return `TELEMETRY_PROPAGATE_TO`: hosts, as `ALLOWED_HOSTS` names them, that get our `traceparent`; none else."""
+    return tuple(getattr(settings, "TELEMETRY_PROPAGATE_TO", ()))
+
+
+def celery_poll_seconds() -> float:
+    """Return `TELEMETRY_CELERY_POLL_SECONDS`: how often the queues are asked for their lengths; 0 never asks."""
+    return float(getattr(settings, "TELEMETRY_CELERY_POLL_SECONDS", 5))

@@ -12,4 +12,4 @@ from telemetry import celery as telemetry_celery
 app = Celery("glasshouse", task_cls="tasks.base:RecordedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(lambda: settings.INSTALLED_APPS)
-telemetry_celery.connect()
+telemetry_celery.connect(app)

@@ -33,6 +33,7 @@ def web(port: int, local_dir: Path, *, socket_port: int) -> Part:
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--workers", "1", "--blocking-threads", "4", "--workers-kill-timeout", "3"),
         *("--respawn-failed-workers", "--no-ws", "--no-access-log", "--log-level", "warning"),
+        *("--log-config", str(_SOURCE_ROOT / "config" / "granian_logging.json")),  # its parent's lines are ours too
     ]
     return Part(
         _program(
@@ -114,6 +115,7 @@ def _program(
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(_SOURCE_ROOT), str(_SOURCE_ROOT.parent)]),
             "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings.development"),
             "LOCAL_DIR": str(local_dir),
             "GLASSHOUSE_PROCESS": name,
             **environment,

@@ -10,4 +10,8 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="ops:requests")),
     path("requests/", views.requests, name="requests"),
     path("requests/<str:request_id>/", views.request_page, name="request"),
+    path("traces/<str:trace_id>/", views.trace_page, name="trace"),
+    path("tasks/<str:task_id>/", views.task_page, name="task"),
+    path("users/<str:user_id>/", views.user_page, name="user"),
+    path("objects/<str:object_type>/<path:object_id>/", views.object_page, name="object"),
 ]

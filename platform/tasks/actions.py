@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 from tasks import messages, metrics
 from tasks.models import FINISHED_STATES, LONGEST_ERROR, State, TaskRun
 from telemetry import context
-from telemetry.celery import carried_headers, publish_failed
+from telemetry.celery import carried_headers
 from telemetry.logs import get_logger
 from telemetry.redaction import hide
 
@@ -97,7 +97,6 @@ def try_publish_run(run_id: uuid.UUID, name: str, send: Callable[[], object]) ->
 
 def note_publish_failure(run_id: uuid.UUID, name: str, error: Exception) -> None:
     """Log and count that the broker didn't take a task."""
-    publish_failed(str(run_id), error)
     metrics.PUBLISH_FAILURES.labels(task=name).inc()
     log.warning("tasks.publish_failed", task_name=name, run_id=str(run_id), error=describe_error(error))
 

@@ -4,7 +4,7 @@ import sys
 import sysconfig
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from django.template.base import Node
@@ -22,7 +22,7 @@ def call_site() -> str:
         if frame is None:
             return ""
         code = frame.f_code
-        if name := _name_of(code):
+        if name := _name_of(code.co_filename):
             return f"{name}:{frame.f_lineno}"
         if code is _RENDER and (site := _site_in_template(frame.f_locals.get("self"))):
             return site
@@ -31,9 +31,8 @@ def call_site() -> str:
 
 
 @lru_cache(maxsize=8_192)
-def _name_of(code: CodeType) -> str:
+def _name_of(path: str) -> str:
     """The file's name as people know it; empty for a library's."""
-    path = code.co_filename
     if path.startswith(("<", *_LIBRARIES)) or "/site-packages/" in path:
         return ""
     file = Path(path)

@@ -8,6 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from telemetry import conf
 from telemetry.database.call_sites import call_site
 from telemetry.database.statements import Statement, describe
+from telemetry.faults import fails_open
 from telemetry.tracing.attributes import CALL_SITE
 from telemetry.tracing.work import Work, running
 
@@ -31,6 +32,7 @@ def observe(execute: Any, sql: Any, params: Any, many: bool, context: dict[str, 
     return result
 
 
+@fails_open("database")
 def _note(statement: Statement, begun: int, context: dict[str, Any], error_type: str) -> None:
     ended = perf_counter_ns()
     statement.observe((ended - begun) / 1e9)

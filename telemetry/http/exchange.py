@@ -13,6 +13,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode
 from telemetry import conf
 from telemetry.context import ANONYMOUS, Actor, Context, is_request_id, new_request_id, use
 from telemetry.database import repeats
+from telemetry.faults import fails_open
 from telemetry.http.server_timing import server_timing
 from telemetry.logs import get_logger
 from telemetry.metrics import HTTP_BUCKETS, counter, gauge, histogram
@@ -75,7 +76,7 @@ class Exchange:
             reason=clean(meta.get("HTTP_X_AUDIT_REASON", "")[:500]),
             operation=f"{self.method} {path}"[:200],
         )
-        _active_of(self.method).inc()
+        self._count_begin()
         request.telemetry = self  # type: ignore[attr-defined]
 
     @property
@@ -215,6 +216,11 @@ class Exchange:
         """The user, where that was found out anyway: neither a header nor a line is worth a query."""
         return getattr(self.request, "_cached_user", None)
 
+    @fails_open("http")
+    def _count_begin(self) -> None:
+        _active_of(self.method).inc()
+
+    @fails_open("http")
     def _finish(self, status: int) -> None:
         if self._is_finished:
             return

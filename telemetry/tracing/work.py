@@ -133,7 +133,7 @@ class Work:
         context: SpanContext | None = None,
     ) -> None:
         """Note a span below the running one; over the bound it's only counted. `context` is one of `new_child`."""
-        if len(self.leaves) >= conf.MOST_LEAVES:
+        if self.is_finished or len(self.leaves) >= conf.MOST_LEAVES:  # a thread or task may outlive the work
             self.dropped += 1
             return
         parent = trace.get_current_span().get_span_context()

@@ -14,7 +14,6 @@ from django.db import IntegrityError, OperationalError, ProgrammingError, connec
 from django.http import Http404, HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
-from prometheus_client import REGISTRY
 
 import audit
 from accounts.models import User
@@ -28,6 +27,7 @@ from config.celery import app
 from tasks import actions as task_actions
 from tasks.models import TaskRun
 from telemetry.context import new_request_id
+from telemetry.metrics import exposed_registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,7 +106,7 @@ def post(author: User) -> Post:
 def failures() -> dict[str, float]:
     return {
         sample.labels["reason"]: sample.value
-        for metric in REGISTRY.collect()
+        for metric in exposed_registry().collect()
         for sample in metric.samples
         if sample.name == "audit_write_failures_total"
     }

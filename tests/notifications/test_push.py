@@ -1,5 +1,6 @@
 """Pushes from threads to the channel layer."""
 
+import json
 import os
 import threading
 from typing import Any
@@ -43,7 +44,7 @@ async def test_the_context_of_the_caller_goes_along() -> None:
         push.push_to_group("tests.context", {"type": "tests.message"})
     with context.use(context.Context(request_id="req-87654321")):
         push.push_to_group("tests.context", {"type": "tests.message"})
-    carriers = [(await layer.receive(channel))["telemetry"] for _ in range(2)]
+    carriers = [json.loads((await layer.receive(channel))["telemetry"]) for _ in range(2)]
     assert [carrier["request_id"] for carrier in carriers] == ["req-12345678", "req-87654321"]
     assert carriers[0]["parent_task_id"] == "some-task"
 
@@ -57,10 +58,10 @@ async def test_a_message_is_not_changed_by_the_push() -> None:
 
 
 def test_what_cannot_be_sent_is_counted_and_hurts_nobody() -> None:
-    before = push.PUSH_DROPPED.labels(reason="error")._value.get()
+    before = push.PUSH_DROPPED.labels(reason="error").value
     push.push_to_group("tests.push", {"type": "tests.message", "what": object()})
     assert push.flush(5)
-    assert push.PUSH_DROPPED.labels(reason="error")._value.get() == before + 1
+    assert push.PUSH_DROPPED.labels(reason="error").value == before + 1
 
 
 def test_the_backlog_is_bounded() -> None:

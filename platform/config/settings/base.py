@@ -237,6 +237,9 @@ TELEMETRY_PROCESS = PROCESS
 TELEMETRY_ENVIRONMENT = env.str("ENVIRONMENT", "development")
 TELEMETRY_REDIS_URL = with_database(REDIS_URL, TELEMETRY)
 TELEMETRY_SAMPLE_RATIO = env.float("TELEMETRY_SAMPLE_RATIO", 1.0)
+# Where else a trace can be seen; `{trace_id}` and `{request_id}` stand for its ids.
+TELEMETRY_TRACE_LINKS = {"Grafana": env.str("GRAFANA_TRACE_URL", ""), "Tempo": env.str("TEMPO_TRACE_URL", "")}
+TELEMETRY_PROPAGATE_TO = names("TELEMETRY_PROPAGATE_TO")
 TELEMETRY_METRICS_DIR = LOCAL_DIR / "metrics"
 TELEMETRY_LOG_FORMAT = env.str("LOG_FORMAT", "json")
 TELEMETRY_LOG_LEVEL = env.str("LOG_LEVEL", "WARNING" if PROCESS == "command" else "INFO")
