@@ -10,9 +10,10 @@ class TelemetryConfig(AppConfig):
         from telemetry.database import connections
         from telemetry.http import client
         from telemetry.http.instrumentor import TelemetryInstrumentor
-        from telemetry.tracing import provider
+        from telemetry.tracing import lines, provider
 
         logs.configure()
+        logs.listen(lines.keep)
         provider.configure()
         connections.connect()
         backends.connect()

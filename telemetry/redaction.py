@@ -29,11 +29,12 @@ _SECRET_KEY = re.compile(
     re.I,
 )
 # Most texts have none of these, in small letters. Those that need neither `=` nor `:` come first.
+_DATABASE_MARKS = ("detail:", "line ", "invalid input")
 _BARE_MARKS = ("gh_", "bearer", "eyj", "private key")
 _SUSPICIOUS = (
     *_BARE_MARKS,
     *("pass", "secret", "token", "authori", "cookie", "session", "csrf", "credential", "key", "://"),
-    *("detail:", "line ", "invalid input"),
+    *_DATABASE_MARKS,
 )
 # Possessive quantifiers (`*+`) never go back, or a text of many "token" would cost the square of its length.
 _SECRET_TEXT = re.compile(
@@ -106,19 +107,21 @@ def hide(text: str) -> str:
     for known in conf.secrets():
         if known in text:
             text = text.replace(known, REDACTED)
-    if not _may_hold_secret(text):
-        return text
-    text = _DATABASE_VALUES.sub(rf"\1 {REDACTED}", text)
-    text = _SECRET_TEXT.sub(rf"\1{REDACTED}", text)
-    text = _URL_PASSWORD.sub(rf"\1{REDACTED}", text)
-    text = _PRIVATE_KEY.sub(rf"\1{REDACTED}", text)
-    return _JSON_WEB_TOKEN.sub(REDACTED, text)
-
-
-def _may_hold_secret(text: str) -> bool:
     # `casefold`, not `lower`: to the expressions a long s is an s.
     folded = text.casefold()
-    marks = _SUSPICIOUS if "=" in text or ":" in text else _BARE_MARKS
+    if not _has_mark(folded, _SUSPICIOUS if "=" in text or ":" in text else _BARE_MARKS):
+        return text
+    if _has_mark(folded, _DATABASE_MARKS):
+        text = _DATABASE_VALUES.sub(rf"\1 {REDACTED}", text)
+    text = _SECRET_TEXT.sub(rf"\1{REDACTED}", text)
+    if "://" in text:
+        text = _URL_PASSWORD.sub(rf"\1{REDACTED}", text)
+    if "private key" in folded:
+        text = _PRIVATE_KEY.sub(rf"\1{REDACTED}", text)
+    return _JSON_WEB_TOKEN.sub(REDACTED, text) if "eyj" in folded else text
+
+
+def _has_mark(folded: str, marks: tuple[str, ...]) -> bool:
     for mark in marks:  # noqa: SIM110  a generator costs twice as much
         if mark in folded:
             return True

@@ -5,9 +5,10 @@ import gzip
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
+from prometheus_client import exposition
 
 from telemetry import conf
-from telemetry.metrics import exposition
+from telemetry.metrics import exposed_registry
 
 _LOCAL = frozenset({"127.0.0.1", "::1", ""})  # a unix socket's peer has no address
 _FASTEST = 1  # of gzip's levels: a scrape is read once, by a neighbour
@@ -18,9 +19,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Answer a scrape in the format that it asks for; only trusted peers (`TRUSTED_PROXIES`) may."""
     if not _is_trusted(request):
         return HttpResponse("Metrics are for scrapers on trusted addresses (TRUSTED_PROXIES).\n", status=403)
-    is_openmetrics = _prefers_openmetrics(request.headers.get("Accept", ""))
-    body = exposition.text(is_openmetrics=is_openmetrics)
-    response = HttpResponse(content_type=exposition.OPENMETRICS if is_openmetrics else exposition.PLAIN)
+    encode, content_type = exposition.choose_encoder(request.headers.get("Accept", ""))
+    body = encode(exposed_registry())
+    response = HttpResponse(content_type=content_type)
     patch_vary_headers(response, ["Accept", "Accept-Encoding"])
     if _quality(request.headers.get("Accept-Encoding", ""), "gzip") > 0:
         body = gzip.compress(body, _FASTEST)
@@ -29,11 +30,6 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         response.content = body
     return response
-
-
-def _prefers_openmetrics(accept: str) -> bool:
-    openmetrics = _quality(accept, "application/openmetrics-text")
-    return openmetrics > 0 and openmetrics >= _quality(accept, "text/plain")
 
 
 def _quality(header: str, name: str) -> float:

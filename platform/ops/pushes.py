@@ -72,6 +72,12 @@ class Push:
         return "".join(f"M{1_000 * one / whole:.1f} 0v1" for one in sorted(self.latencies)[:_MOST_TICKS])
 
     @property
+    def marks(self) -> list[float]:
+        """Where half and nearly all of all deliveries were over, in percent of the axis."""
+        whole = self.slowest_ms or 1.0
+        return [100 * self.figures[name] / whole for name in ("median", "p99") if name in self.figures]
+
+    @property
     def bins(self) -> list[Bin]:
         """The histogram of the deliveries; none where there are few."""
         if len(self.latencies) < 2:

@@ -43,7 +43,7 @@ class Story:
     findings: list[Finding] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # of the people that it tells of, by their ids
-    linked: list[str] = field(default_factory=list)  # other requests that it follows from
+    linked: list[str] = field(default_factory=list)  # other requests: a socket's handshake, a cause
     timeline: Timeline = field(default_factory=lambda: Timeline([]))
     missing: list[str] = field(default_factory=list)
 

@@ -104,7 +104,6 @@ class Layout:
     families: list[FamilyRead] = field(default_factory=list)
     cells: dict[int, list[list[int]]] = field(default_factory=dict)
     live: list[int] = field(default_factory=list)  # the numbers of gauges
-    rendered: dict[bool, Any] = field(default_factory=dict)  # kept here by the exposition
     _pickers: dict[tuple[int, bool], list[Picker]] = field(default_factory=dict)
     _numbers: dict[int, dict[int, int]] = field(default_factory=dict)  # by slot and cell
 

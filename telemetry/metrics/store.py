@@ -44,6 +44,13 @@ class Store:
         """The slot that this process holds; None where its values are in memory."""
         return self._slot.number if self._slot is not None else None
 
+    def take_slot_number(self) -> int | None:
+        """Return the number of the slot that this process holds, after taking one; None where it can have none."""
+        with self.lock:
+            if self._values is None:
+                self._attach()
+            return self.slot_number
+
     @property
     def is_in_memory(self) -> bool:
         """Whether its values aren't shared."""

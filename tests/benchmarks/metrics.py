@@ -89,8 +89,10 @@ def ours(folder: str) -> tuple[Any, Any, Callable[[bool], int]]:
     from django.conf import settings
 
     settings.configure(TELEMETRY_METRICS_DIR=folder)
+    from prometheus_client import generate_latest
+    from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
     from telemetry import metrics
-    from telemetry.metrics import exposition
 
     histogram = metrics.histogram("bench_seconds", "Histogram.", ["route"], buckets=BUCKETS)
     counter = metrics.counter("bench_total", "Counter.", ["route"])
@@ -98,7 +100,9 @@ def ours(folder: str) -> tuple[Any, Any, Callable[[bool], int]]:
     return (
         counter.labels("0"),
         histogram.labels("0"),
-        lambda is_openmetrics: exposition.text(is_openmetrics=is_openmetrics).count(b"\n"),
+        lambda is_openmetrics: int(
+            (generate_openmetrics if is_openmetrics else generate_latest)(metrics.exposed_registry()).count(b"\n")
+        ),
     )
 
 

@@ -214,7 +214,7 @@ def test_that_the_ledger_was_read_is_recorded(page: Client, developer: User) -> 
     assert (read.actor_id, read.changes["filters"]) == (str(developer.pk), {"request": request_id})
 
 
-def test_other_requests_that_it_follows_from_are_named(page: Client, recorder: Recorder) -> None:
+def test_other_requests_that_it_is_linked_with_are_named(page: Client, recorder: Recorder) -> None:
     handshake = Recorder()
     accepted = handshake.span("WEBSOCKET ws/chat/<room>/", kind=SpanKind.SERVER)
     recorder.span("receive /ws/chat/<room>/", kind=SpanKind.SERVER, links=(accepted,))

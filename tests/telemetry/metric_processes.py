@@ -10,14 +10,16 @@ import os, sys
 from django.conf import settings
 settings.configure(TELEMETRY_METRICS_DIR=sys.argv[1])
 from telemetry import metrics
-from telemetry.metrics import exposition
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 things = metrics.counter("things_total", "Things.", ["kind"])
 active = metrics.gauge("things_active", "Active things.")
 sizes = metrics.histogram("thing_size_bytes", "Sizes.", ["kind"], buckets=[1, 10, 100])
 def value(name, **labels):
     return metrics.exposed_registry().get_sample_value(name, labels)
 def lines(name):
-    return [line for line in exposition.text(is_openmetrics=True).decode().splitlines() if line.startswith(name)]
+    text = generate_openmetrics(metrics.exposed_registry()).decode()
+    return [line for line in text.splitlines() if line.startswith(name)]
 def in_child(work):
     if (pid := os.fork()) == 0:
         status = 1

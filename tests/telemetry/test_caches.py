@@ -34,7 +34,7 @@ class NativeCache(LocMemCache):
         return {key: value for key in keys if (value := read(key, None, version)) is not None}
 
     async def aget(self, key: str, default: Any = None, version: int | None = None) -> Any:
-        await asyncio.sleep(0)
+        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
         return LocMemCache.get(self, key, default, version)
 
 

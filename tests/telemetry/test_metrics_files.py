@@ -141,3 +141,20 @@ def test_a_full_disk_counts_as_other_and_disturbs_nobody(tmp_path: Path) -> None
     print(value("thing_size_bytes_count", kind="0 " + "x" * 100))
     """
     assert run(tmp_path, code).splitlines() == ["True", "1.0"]
+
+
+def test_what_a_project_counts_with_prometheus_client_itself_is_there_too(tmp_path: Path) -> None:
+    """Counts of processes that came after each other in one slot add up; a gauge of a dead one is no ghost."""
+    count = """
+        from prometheus_client import Counter, Gauge
+        theirs = Counter("theirs_total", "Counted by a library.", ["kind"])
+        lively = Gauge("lively", "Set by a library.", multiprocess_mode="livesum")
+        theirs.labels("a").inc(2)
+        lively.set(5)
+        end(in_child(lambda: (theirs.labels("a").inc(), lively.set(7))))
+        print(value("theirs_total", kind="a"), value("lively"))
+    """
+
+    assert run(tmp_path, count) == "3.0 5.0"
+    assert run(tmp_path, count) == "6.0 5.0"
+    assert len(list((tmp_path / "prometheus_client").glob("counter_*.db"))) == 2

@@ -64,7 +64,7 @@ def test_a_value_that_is_long_or_no_text_or_quoted_does_no_harm(tmp_path: Path) 
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
     for odd in ("x" * 10_000, "\ud800", 'a "quoted"\nline \\', "", "ü"):
         things.labels(odd).inc()
-    text = exposition.text(is_openmetrics=True).decode()
+    text = generate_openmetrics(metrics.exposed_registry()).decode()
     found = [s.labels["kind"] for m in parse(text) for s in m.samples if s.name == "things_total"]
     print(ascii(sorted(found, key=len)), max(map(len, found)))
     """
