@@ -23,10 +23,10 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 
 from telemetry.channels import carrier as carriers
-from telemetry.channels.faults import note_fault
 from telemetry.channels.metrics import DELIVERY, HANDLER, MESSAGES
 from telemetry.context import Context, from_carrier
 from telemetry.context import _context as _running_context
+from telemetry.faults import note_fault
 from telemetry.tracing import provider, traceparent
 from telemetry.tracing.work import Work
 from telemetry.tracing.work import _running as _running_work
@@ -298,7 +298,7 @@ class Broadcasts:
         try:
             self._open.pop(key).close()
         except Exception as error:
-            note_fault("close", error)
+            note_fault("channels.close", error)
 
 
 _by_loop: dict[asyncio.AbstractEventLoop, Broadcasts] = {}

@@ -9,10 +9,10 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 from telemetry import conf
 from telemetry.channels import broadcasts
 from telemetry.channels.broadcasts import Recipient
-from telemetry.channels.faults import note_fault
 from telemetry.channels.metrics import CONNECTION_DURATION, CONNECTIONS, close_code_label
 from telemetry.channels.routes import route_of
 from telemetry.context import ANONYMOUS, Actor, Context, current, is_request_id, new_request_id
+from telemetry.faults import note_fault
 from telemetry.logs import get_logger
 from telemetry.redaction import clean
 from telemetry.tracing import traceparent
@@ -128,7 +128,7 @@ class Connection:
             try:
                 message = self._note_sent(message)
             except Exception as fault:
-                note_fault("connection", fault)
+                note_fault("channels.connection", fault)
         await self._send(message)
 
     def fail(self, error: Exception) -> None:
@@ -146,7 +146,7 @@ class Connection:
             self._end_handshake("abandoned")
             self._tell_end()
         except Exception as fault:
-            note_fault("connection", fault)
+            note_fault("channels.connection", fault)
         finally:
             broadcasts.leave(self.broadcasts)
 

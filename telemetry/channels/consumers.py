@@ -11,10 +11,10 @@ from telemetry.channels import carrier as carriers
 from telemetry.channels.broadcasts import Broadcast
 from telemetry.channels.carrier import CARRIER, without_carrier
 from telemetry.channels.connections import Connection, Scope
-from telemetry.channels.faults import note_fault
 from telemetry.channels.metrics import DELIVERY, HANDLER, MESSAGES
 from telemetry.context import Context, current, from_carrier, new_request_id
 from telemetry.database import repeats
+from telemetry.faults import note_fault
 from telemetry.tracing import traceparent
 from telemetry.tracing.work import Work
 
@@ -47,7 +47,7 @@ class TracedConsumer:
                     piece = _delivery(message, carriers.parse(key), connection)
                 recipient = connection.recipient()
         except Exception as fault:
-            note_fault("dispatch", fault)
+            note_fault("channels.dispatch", fault)
             await super().dispatch(without_carrier(message))  # type: ignore[misc]
             return
         if broadcast is None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from telemetry.channels import broadcasts
 from telemetry.channels.carrier import CARRIER
-from telemetry.channels.faults import note_fault
 from telemetry.channels.metrics import DROPPED
+from telemetry.faults import note_fault
 
 
 def note_dropped(message: Mapping[str, Any], reason: str) -> None:
@@ -19,4 +19,4 @@ def note_dropped(message: Mapping[str, Any], reason: str) -> None:
         if broadcast is not None:
             broadcast.note_dropped()
     except Exception as error:
-        note_fault("drop", error)
+        note_fault("channels.drop", error)

@@ -14,10 +14,10 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 from telemetry.channels.carrier import BROADCAST, CARRIER, carrier_of
 from telemetry.channels.drops import note_dropped
-from telemetry.channels.faults import note_fault
 from telemetry.channels.metrics import DROPPED, OVER_CAPACITY, SLOW_CONSUMER
 from telemetry.channels.queues import BoundedQueue
 from telemetry.context import current, new_request_id
+from telemetry.faults import note_fault
 from telemetry.tracing import traceparent
 from telemetry.tracing.work import Work, running
 
@@ -160,7 +160,7 @@ class TracedChannelLayer:
             sending = _Sending(method, destination[:200], str(message.get("type", ""))[:200])
             carried = await _with_carrier(message, sending, is_group=is_group)
         except Exception as fault:
-            note_fault("send", fault)
+            note_fault("channels.send", fault)
         drops = _Drops()
         token = _group_drops.set(drops if is_group else None)
         failure: BaseException | None = None
@@ -183,7 +183,7 @@ def _tell(sending: _Sending | None, dropped: int, failure: BaseException | None)
         if sending is not None:
             sending.end(dropped, failure)
     except Exception as fault:
-        note_fault("sent", fault)
+        note_fault("channels.sent", fault)
 
 
 async def _with_carrier(message: Mapping[str, Any], sending: _Sending, *, is_group: bool) -> dict[str, Any]:

@@ -68,8 +68,8 @@ if "structlog" in PARTS:
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
         "root": {"handlers": ["console"], "level": "INFO"},
-        # The request's own line tells it already.
-        "loggers": {name: {"level": "ERROR"} for name in ("django.request", "django.server")},
+        # The request's and the task's own lines tell it already.
+        "loggers": {name: {"level": "ERROR"} for name in ("django.request", "django.server", "celery")},
     }
 if "prometheus" in PARTS:
     INSTALLED_APPS.append("django_prometheus")
