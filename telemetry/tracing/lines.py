@@ -1,7 +1,7 @@
 """Recent log lines by the request that they tell of, in Redis beside its spans; bounded in number, size and time.
 
-Kept are warnings and worse, and the canonical line of each piece of work that is recorded. Like spans they leave by a
-bounded queue and a thread of their own: what doesn't fit, or what Redis doesn't take, is lost, and counted.
+Kept are warnings and worse, and of pieces of work that are recorded whatever they told on their way. Like spans they
+leave by a bounded queue and a thread of their own: what doesn't fit, or what Redis doesn't take, is lost, and counted.
 """
 
 import atexit
@@ -22,7 +22,7 @@ from telemetry.tracing.attributes import SAMPLING_DECISION
 from telemetry.tracing.store import KEPT_REQUESTS, KEPT_SECONDS
 from telemetry.tracing.work import running, unobserved
 
-CANONICAL = frozenset({"http.request", "task.run", "websocket.closed"})
+CANONICAL = frozenset({"http.request", "task.run", "websocket.closed"})  # they say what a span says as well
 LINES_A_REQUEST = 200
 CAPACITY = 4_096  # lines that wait
 
@@ -175,13 +175,14 @@ def flush(timeout_seconds: float = _LONGEST_FLUSH_SECONDS) -> bool:
 
 
 def _is_kept(event: Mapping[str, Any]) -> bool:
-    if event.get("level") in _LOUD:
+    level = event.get("level")
+    if level in _LOUD:
         return True
-    if event.get("event") not in CANONICAL:
+    if level == "debug" or event.get("event") in CANONICAL:
         return False
     # What isn't recorded would fill the store with lines that nobody comes to read.
     work = running()
-    return work is None or work.span.context.trace_flags.sampled or SAMPLING_DECISION in work.span.attributes
+    return work is not None and (work.span.context.trace_flags.sampled or SAMPLING_DECISION in work.span.attributes)
 
 
 def _encoded(event: dict[str, Any]) -> bytes:

@@ -1,8 +1,8 @@
 """Recent spans in Redis, bounded in number, size and time, so that a request's page works with no collector."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import redis
@@ -10,8 +10,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from telemetry import conf
-from telemetry.redaction import redact
-from telemetry.tracing.attributes import REQUEST_ID
+from telemetry.tracing import records
+
+if TYPE_CHECKING:
+    from telemetry.tracing.work import Work
 
 KEPT_SECONDS = 3_600
 KEPT_REQUESTS = 5_000
@@ -20,6 +22,52 @@ REQUESTS_A_USER = 200
 
 _INDEX = "requests"  # request ids by the time of their latest span
 _ROOT_KINDS = ("server", "consumer")
+# One call for a batch: the commands of each piece of work would cost the writing process more than all else. For each
+# of KEYS, a request's id, there are six of ARGV: how many spans, the spans, the trace's id, the span that stands for
+# the request or nothing, the user's id, and a task's id.
+_APPEND = """
+local now, seconds, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local spans, user_requests = tonumber(ARGV[4]), tonumber(ARGV[5])
+local lost = {}
+for place = 2, #KEYS do
+    local id, first = KEYS[place], 6 + (place - 2) * 6
+    local count, root = tonumber(ARGV[first]), ARGV[first + 3]
+    if redis.call('INCRBY', 'count:' .. id, count) > spans then
+        redis.call('INCRBY', 'count:' .. id, -count)
+        redis.call('INCRBY', 'lost:' .. id, count)
+        redis.call('EXPIRE', 'lost:' .. id, seconds)
+        lost[#lost + 1] = count
+    else
+        redis.call('RPUSH', 'spans:' .. id, ARGV[first + 1])
+        redis.call('EXPIRE', 'spans:' .. id, seconds)
+    end
+    redis.call('EXPIRE', 'count:' .. id, seconds)
+    redis.call('ZADD', KEYS[1], now, id)
+    redis.call('SET', 'trace:' .. ARGV[first + 2], id, 'EX', seconds)
+    if root ~= '' then
+        -- The request's own span stands for it, whichever process tells first.
+        if string.find(root, '"kind":"server"', 1, true) then redis.call('SET', 'root:' .. id, root, 'EX', seconds)
+        else redis.call('SET', 'root:' .. id, root, 'EX', seconds, 'NX') end
+    end
+    local user, task = ARGV[first + 4], ARGV[first + 5]
+    if user ~= '' then
+        redis.call('ZADD', 'user:' .. user, now, id)
+        redis.call('ZREMRANGEBYRANK', 'user:' .. user, 0, -user_requests - 1)
+        redis.call('EXPIRE', 'user:' .. user, seconds)
+    end
+    if task ~= '' then redis.call('SET', 'task:' .. task, id, 'EX', seconds) end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, now - seconds)
+local surplus = redis.call('ZCARD', KEYS[1]) - requests
+if surplus > 0 then
+    local oldest = redis.call('ZPOPMIN', KEYS[1], surplus)
+    for place = 1, #oldest, 2 do
+        local id = oldest[place]
+        redis.call('DEL', 'spans:' .. id, 'count:' .. id, 'root:' .. id, 'lost:' .. id)
+    end
+end
+return lost
+"""
 
 
 class RecentSpans(SpanExporter):
@@ -28,58 +76,38 @@ class RecentSpans(SpanExporter):
     def __init__(self, url: str) -> None:
         # redis-py's types cover its asyncio twin as well, so nothing of an answer could be used without a cast.
         self._redis: Any = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, decode_responses=True)
+        self._append = self._redis.register_script(_APPEND)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Append the spans in one round trip, and drop the oldest requests over the bound in another."""
-        now = time.time()
-        by_request: dict[str, list[bytes]] = {}
-        traces: dict[str, str] = {}
-        tasks: dict[str, str] = {}
-        users: dict[str, str] = {}
-        roots: dict[str, bytes] = {}
-        for span in spans:
-            record = to_record(span)
-            request_id = record["request_id"]
-            if not request_id:
-                continue
-            text = orjson.dumps(record, default=str)
-            by_request.setdefault(request_id, []).append(text)
-            traces[record["trace_id"]] = request_id
-            if record["parent_id"] and record["kind"] not in _ROOT_KINDS:
-                continue
-            attributes = record["attributes"]
-            if record["kind"] == "server" or request_id not in roots:
-                roots[request_id] = text
-            if user_id := attributes.get("user.id"):
-                users[request_id] = user_id
-            if task_id := attributes.get("messaging.message.id"):
-                tasks[task_id] = request_id
-        if not by_request:
-            return SpanExportResult.SUCCESS
-        with self._redis.pipeline(transaction=False) as pipe:
-            for request_id, records in by_request.items():
-                pipe.rpush(f"spans:{request_id}", *records)
-                pipe.ltrim(f"spans:{request_id}", 0, SPANS_A_REQUEST - 1)
-                pipe.expire(f"spans:{request_id}", KEPT_SECONDS)
-                pipe.zadd(_INDEX, {request_id: now})
-            for request_id, text in roots.items():
-                # The request's own span stands for it, whichever process tells first.
-                is_server = b'"kind":"server"' in text
-                pipe.set(f"root:{request_id}", text, ex=KEPT_SECONDS, nx=not is_server)
-            for prefix, found in (("trace", traces), ("task", tasks)):
-                for key, request_id in found.items():
-                    pipe.set(f"{prefix}:{key}", request_id, ex=KEPT_SECONDS)
-            for request_id, user_id in users.items():
-                pipe.zadd(f"user:{user_id}", {request_id: now})
-                pipe.zremrangebyrank(f"user:{user_id}", 0, -REQUESTS_A_USER - 1)
-                pipe.expire(f"user:{user_id}", KEPT_SECONDS)
-            pipe.zremrangebyscore(_INDEX, 0, now - KEPT_SECONDS)
-            pipe.zcard(_INDEX)
-            surplus = pipe.execute()[-1] - KEPT_REQUESTS
-        if surplus > 0:
-            oldest = [request_id for request_id, _ in self._redis.zpopmin(_INDEX, surplus)]
-            self._redis.delete(*(f"{kind}:{one}" for one in oldest for kind in ("spans", "root", "lost")))
+        """Append spans of the SDK."""
+        self._write([records.of_span(span)] for span in spans)
         return SpanExportResult.SUCCESS
+
+    def export_works(self, works: Iterable["Work"]) -> int:
+        """Append pieces of work; return how many spans were more than a request may have."""
+        process = conf.process()
+        return self._write(list(records.of_work(work, process)) for work in works)
+
+    def _write(self, groups: Iterable[list[dict[str, Any]]]) -> int:
+        """Append groups of spans, each of one request, in one round trip."""
+        keys = [_INDEX]
+        arguments: list[Any] = [time.time(), KEPT_SECONDS, KEPT_REQUESTS, SPANS_A_REQUEST, REQUESTS_A_USER]
+        for group in groups:
+            first = group[0]
+            if not first["request_id"]:
+                continue
+            keys.append(first["request_id"])
+            attributes = first["attributes"]
+            can_stand = first["kind"] in _ROOT_KINDS or not first["parent_id"]
+            arguments += (
+                len(group),
+                orjson.dumps(group, default=str),
+                first["trace_id"],
+                orjson.dumps(first, default=str) if can_stand else "",
+                str(attributes.get("user.id", "")) if can_stand else "",
+                str(attributes.get("messaging.message.id", "")) if can_stand else "",
+            )
+        return sum(self._append(keys, arguments)) if len(keys) > 1 else 0
 
     def note_lost(self, lost: Mapping[str, int]) -> None:
         """Remember of each request how many of its spans never came here."""
@@ -91,8 +119,9 @@ class RecentSpans(SpanExporter):
 
     def spans_of(self, request_id: str) -> list[dict[str, Any]]:
         """Return the kept spans of a request, oldest first."""
-        records = [orjson.loads(raw) for raw in self._redis.lrange(f"spans:{request_id}", 0, -1)]
-        return sorted(records, key=lambda record: record["start_ns"])
+        groups = (orjson.loads(raw) for raw in self._redis.lrange(f"spans:{request_id}", 0, -1))
+        found: list[dict[str, Any]] = [record for group in groups for record in group]
+        return sorted(found, key=lambda record: record["start_ns"])
 
     def lost_of(self, request_id: str) -> int:
         """Return how many spans of a request are known to have been lost on their way here."""
@@ -122,45 +151,12 @@ class RecentSpans(SpanExporter):
         with self._redis.pipeline(transaction=False) as pipe:
             for request_id in request_ids:
                 pipe.get(f"root:{request_id}")
-                pipe.llen(f"spans:{request_id}")
+                pipe.get(f"count:{request_id}")
             answers = pipe.execute()
         pairs = zip(answers[::2], answers[1::2], strict=True)
-        return [{**orjson.loads(text), "span_count": count} for text, count in pairs if text]
+        return [{**orjson.loads(text), "span_count": int(count or 0)} for text, count in pairs if text]
 
 
 def recent_spans() -> RecentSpans:
     """Return the store that this project's processes write to."""
     return RecentSpans(conf.redis_url())
-
-
-def to_record(span: ReadableSpan) -> dict[str, Any]:
-    """Return a span as what is kept of it: redacted, JSON-able."""
-    context = span.get_span_context()
-    attributes = redact(dict(span.attributes or {}))
-    status: Literal["error", "ok"] = "ok" if span.status.is_ok else "error"
-    return {
-        "request_id": attributes.pop(REQUEST_ID, ""),
-        "trace_id": f"{context.trace_id:032x}" if context else "",
-        "span_id": f"{context.span_id:016x}" if context else "",
-        "parent_id": f"{span.parent.span_id:016x}" if span.parent else "",
-        "name": span.name,
-        "kind": span.kind.name.lower(),
-        "start_ns": span.start_time,
-        "end_ns": span.end_time,
-        "status": status,
-        "status_detail": redact(span.status.description or ""),
-        "process": str(span.resource.attributes.get("process.type", "")),
-        "attributes": attributes,
-        "events": [
-            {
-                "name": event.name,
-                "time_ns": event.timestamp,
-                "attributes": redact(dict(event.attributes or {})),
-            }
-            for event in span.events
-        ],
-        "links": [
-            {"trace_id": f"{link.context.trace_id:032x}", "span_id": f"{link.context.span_id:016x}"}
-            for link in span.links
-        ],
-    }

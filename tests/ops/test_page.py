@@ -135,7 +135,7 @@ def test_log_lines_stand_between_the_spans_and_exceptions_are_open(page: Client,
     failed = [{"exc_type": "ValueError", "exc_value": "too <long>", "frames": frames}]
     lines.keep({**known, "event": "blog.image_skipped", "level": "warning", "bytes": 7})
     lines.keep({**known, "event": "blog.failed", "level": "error", "exception": failed})
-    lines.keep({**known, "event": "http.request", "level": "info", "status": 200})
+    lines.keep({**known, "event": "http.request", "level": "error", "status": 500})
     lines.flush()
     html, told = html_of(page, request_id), story.tell(request_id)
 

@@ -7,8 +7,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from telemetry.tracing import provider
-from telemetry.tracing.store import to_record
+from telemetry.tracing import provider, records
 
 Finished = Callable[[], list[dict[str, Any]]]
 
@@ -18,7 +17,7 @@ class _Kept(SpanExporter):
         self.records: list[dict[str, Any]] = []
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        self.records += [to_record(span) for span in spans]
+        self.records += [records.of_span(span) for span in spans]
         return SpanExportResult.SUCCESS
 
 

@@ -39,14 +39,14 @@ def dropped(reason: str) -> float:
     return exposed_registry().get_sample_value("telemetry_recent_lines_dropped_total", labels) or 0.0
 
 
-def test_warnings_and_worse_and_canonical_lines_are_kept(store: RecentLines) -> None:
+def test_warnings_and_worse_are_kept_and_canonical_lines_are_not(store: RecentLines) -> None:
     request_id = new_request_id()
     for level in ("debug", "info", "warning", "error", "critical"):
         store.keep(line(request_id, f"of.{level}", level))
     store.keep(line(request_id, "http.request", "info"))
     store.keep({"event": "of.nobody", "level": "error"})
 
-    assert sorted(events_of(store, request_id)) == ["http.request", "of.critical", "of.error", "of.warning"]
+    assert sorted(events_of(store, request_id)) == ["of.critical", "of.error", "of.warning"]
 
 
 def test_fields_come_back_in_the_order_of_their_times(store: RecentLines) -> None:
@@ -136,8 +136,8 @@ def test_what_has_no_form_is_dropped_and_the_rest_is_kept(store: RecentLines) ->
     assert dropped("failed") == before + 1
 
 
-@pytest.mark.parametrize(("ratio", "kept"), [(0.0, []), (1.0, ["http.request"])])
-def test_the_canonical_line_of_work_that_is_not_sampled_is_not_kept(
+@pytest.mark.parametrize(("ratio", "kept"), [(0.0, []), (1.0, ["blog.post_published"])])
+def test_what_work_tells_on_its_way_is_kept_where_it_is_sampled(
     store: RecentLines, settings: Any, ratio: float, kept: list[str]
 ) -> None:
     settings.TELEMETRY_SAMPLE_RATIO = ratio
@@ -147,6 +147,7 @@ def test_the_canonical_line_of_work_that_is_not_sampled_is_not_kept(
         work = Work("GET", origin="http", sampled_as="/", request_id=request_id, kind=SpanKind.SERVER, attributes={})
         work.enter(Context(request_id=request_id))
         store.keep(line(request_id, "http.request", "info"))
+        store.keep(line(request_id, "blog.post_published", "info"))
         work.leave()
     finally:
         settings.TELEMETRY_SAMPLE_RATIO = 1.0

@@ -12,10 +12,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from telemetry import conf
 from telemetry.context import Context, new_request_id, use
 from telemetry.metrics import exposed_registry
+from telemetry.tracing import records
 from telemetry.tracing.exporters import default_exporters
 from telemetry.tracing.pipeline import SpanPipeline
 from telemetry.tracing.provider import resource
-from telemetry.tracing.store import KEPT_REQUESTS, SPANS_A_REQUEST, RecentSpans, recent_spans, to_record
+from telemetry.tracing.store import KEPT_REQUESTS, SPANS_A_REQUEST, RecentSpans, recent_spans
 from tests.conftest import WaitUntil
 
 
@@ -233,4 +234,4 @@ def test_what_is_kept_is_redacted() -> None:
     span.end()
     assert isinstance(span, ReadableSpan)
 
-    assert "canary" not in str(to_record(span))
+    assert "canary" not in str(records.of_span(span))
