@@ -13,7 +13,7 @@ from celery.app.task import Task
 from telemetry import logs
 from telemetry.celery import queues, runs, ticks
 from telemetry.celery.carriers import carried_headers
-from telemetry.celery.faults import fails_open
+from telemetry.faults import fails_open
 from telemetry.logs import get_logger
 from telemetry.tracing import provider
 
@@ -58,7 +58,7 @@ def _say(text: str, file: Any = None) -> None:
     log.info("celery.worker_said", text=text)  # of its shutdown, which it would print
 
 
-@fails_open
+@fails_open("celery.flush")
 def _flush(**kwargs: Any) -> None:
     # A child that has run its number of tasks leaves by a hard exit, which runs nothing else.
     provider.pipeline().force_flush(_LONGEST_FLUSH_MILLISECONDS)

@@ -18,8 +18,8 @@ from telemetry.celery.carriers import (
     TRACEPARENT_HEADER,
     link_reason,
 )
-from telemetry.celery.faults import fails_open
 from telemetry.context import current, new_request_id, to_carrier
+from telemetry.faults import fails_open
 from telemetry.tracing import traceparent
 from telemetry.tracing.work import Work, running
 
@@ -62,7 +62,7 @@ class Publish:
         self.sent: Any = None
         self.begun_ns = time.perf_counter_ns()
 
-    @fails_open
+    @fails_open("celery.end")
     def end(self, error: BaseException | None) -> None:
         """Tell how it went, in the thread where it began."""
         error_type = type(error).__name__ if error is not None else ""
@@ -88,7 +88,7 @@ class Publish:
             self.sent.inc()
 
 
-@fails_open
+@fails_open("celery.begin")
 def begin(app: Any, name: str, message: Any, options: Mapping[str, Any]) -> Publish:
     """Begin the span of a message, and return it with the headers that are to go along."""
     task_id = message.properties.get("correlation_id") or ""

@@ -20,7 +20,7 @@ import redis
 from telemetry import conf
 from telemetry.celery import metrics
 from telemetry.celery.carriers import SENT_AT_KEY, timestamp_of
-from telemetry.celery.faults import fails_open
+from telemetry.faults import fails_open
 from telemetry.metrics import gauge
 from telemetry.tracing.work import unobserved
 
@@ -97,7 +97,7 @@ class Poller:
 
     def _run(self) -> None:
         while True:
-            fails_open(self.poll)()
+            fails_open("celery.poll")(self.poll)()
             if self._stopping.wait(self._interval):
                 self._disconnect()
                 return
@@ -108,7 +108,7 @@ class Poller:
             return True
         return bool(self._lease.eval(_RENEW, 1, LEASE_KEY, self._token, milliseconds))
 
-    @fails_open
+    @fails_open("celery.give_back")
     def _give_back(self) -> None:
         self._lease.eval(_GIVE_BACK, 1, LEASE_KEY, self._token)
         self._lease.close()
@@ -166,13 +166,13 @@ class Poller:
     def _disconnect(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            fails_open(connection.close)()
+            fails_open("celery.close")(connection.close)()
 
 
 _poller: Poller | None = None
 
 
-@fails_open
+@fails_open("celery.start_poller")
 def start_poller(sender: Any = None, **kwargs: Any) -> None:
     """Begin to poll in this process, the worker's parent or beat (`worker_ready`, `beat_init`)."""
     global _poller
@@ -183,7 +183,7 @@ def start_poller(sender: Any = None, **kwargs: Any) -> None:
         _poller.start()
 
 
-@fails_open
+@fails_open("celery.stop_poller")
 def stop_poller(**kwargs: Any) -> None:
     """Stop polling in this process (`worker_shutdown`)."""
     global _poller
@@ -192,13 +192,13 @@ def stop_poller(**kwargs: Any) -> None:
         poller.stop()
 
 
-@fails_open
+@fails_open("celery.count_worker")
 def count_worker(**kwargs: Any) -> None:
     """Note that this worker takes tasks (`worker_ready`)."""
     metrics.WORKERS.set(1)
 
 
-@fails_open
+@fails_open("celery.uncount_worker")
 def uncount_worker(**kwargs: Any) -> None:
     """Note that this worker takes no more tasks (`worker_shutdown`)."""
     metrics.WORKERS.set(0)

@@ -12,8 +12,8 @@ from celery.worker.request import ExceptionWithTraceback, Request
 
 from telemetry.celery import metrics
 from telemetry.celery.carriers import IDS_HEADER
-from telemetry.celery.faults import fails_open
 from telemetry.celery.runs import mark_failed, open_run, tell_run
+from telemetry.faults import fails_open
 from telemetry.tracing.work import Work
 
 # With these the child is gone, and has told nothing.
@@ -106,17 +106,17 @@ class WatchedRequest(Request):  # type: ignore[misc]
             self._count_end("failed", error)
             self._end_work(error)
 
-    @fails_open
+    @fails_open("celery.count_received")
     def _count_received(self) -> None:
         metrics.received(self._task.name).inc()
 
-    @fails_open
+    @fails_open("celery.count_start")
     def _count_start(self) -> None:
         metrics.started(self._task.name).inc()
         metrics.active(self._task.name).inc()
         self._is_active = True
 
-    @fails_open
+    @fails_open("celery.count_end")
     def _count_end(self, end: str, error: BaseException | None = None, *, reason: str = "") -> None:
         """Count how it ended; the first end is the one."""
         if self._end:
@@ -138,7 +138,7 @@ class WatchedRequest(Request):  # type: ignore[misc]
         elif end == "revoked":
             metrics.REVOKED.labels(name, reason).inc()
 
-    @fails_open
+    @fails_open("celery.begin_work")
     def _begin_work(self) -> None:
         now = time.time()
         began = self.time_start or now
@@ -149,7 +149,7 @@ class WatchedRequest(Request):  # type: ignore[misc]
         work.enter(context)
         self._work = work
 
-    @fails_open
+    @fails_open("celery.end_work")
     def _end_work(self, error: BaseException | None) -> None:
         work, self._work = self._work, None
         if work is None:

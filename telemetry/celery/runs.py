@@ -9,9 +9,9 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
 
 from telemetry.celery import metrics
 from telemetry.celery.carriers import IDS_HEADER, LINK_KEY, carried_by, queue_wait
-from telemetry.celery.faults import fails_open
 from telemetry.context import SYSTEM, Context, from_carrier
 from telemetry.database import repeats
+from telemetry.faults import fails_open
 from telemetry.logs import get_logger
 from telemetry.tracing.work import Work, running
 
@@ -72,7 +72,7 @@ def open_run(name: str, request: Any, started_at: float) -> tuple[Work, Context]
     )
 
 
-@fails_open
+@fails_open("celery.begin_run")
 def begin_run(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
     """Begin the work of a task that is about to run (`task_prerun`)."""
     request = task.request
@@ -85,7 +85,7 @@ def begin_run(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
     setattr(request, _WORK, work)
 
 
-@fails_open
+@fails_open("celery.end_run")
 def end_run(task_id: str = "", task: Any = None, state: str | None = "", **kwargs: Any) -> None:
     """End the work of a task that ran (`task_postrun`)."""
     request = task.request
@@ -119,7 +119,7 @@ def tell_run(work: Work, task: Any, request: Any, state: str) -> None:
     )
 
 
-@fails_open
+@fails_open("celery.note_retry")
 def note_retry(request: Any = None, reason: Any = None, **kwargs: Any) -> None:
     """Note on the running attempt that another will follow, and why (`task_retry`)."""
     text = str(reason)[:_LONGEST_REASON]
@@ -128,7 +128,7 @@ def note_retry(request: Any = None, reason: Any = None, **kwargs: Any) -> None:
     log.warning("task.retry", task=request.task, retries=request.retries, reason=text)
 
 
-@fails_open
+@fails_open("celery.note_failure")
 def note_failure(sender: Any = None, exception: BaseException | None = None, **kwargs: Any) -> None:
     """Note on the running attempt why it failed (`task_failure`)."""
     if (work := running()) is not None and exception is not None:

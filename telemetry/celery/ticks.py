@@ -5,13 +5,13 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind
 
-from telemetry.celery.faults import fails_open
 from telemetry.celery.runs import mark_failed
 from telemetry.context import SYSTEM, Context, activate, new_request_id
+from telemetry.faults import fails_open
 from telemetry.tracing.work import Work
 
 
-@fails_open
+@fails_open("celery.watch_beat")
 def watch_beat(sender: Any = None, **kwargs: Any) -> None:
     """Watch what beat sends from now on (`beat_init`)."""
     # Nobody asks for it. Beat itself has no request id: each of its ticks gets one.
@@ -39,7 +39,7 @@ def _watched(apply_async: Any) -> Any:
     return watched_apply_async
 
 
-@fails_open
+@fails_open("celery.begin_tick")
 def _begin_tick(entry: Any) -> Work:
     work = Work(
         f"beat {entry.name}",
@@ -62,7 +62,7 @@ def _begin_tick(entry: Any) -> Work:
     return work
 
 
-@fails_open
+@fails_open("celery.end_tick")
 def _end_tick(work: Work, failure: Exception | None) -> None:
     if failure is not None:
         mark_failed(work, failure.__cause__ if isinstance(failure.__cause__, Exception) else failure)
