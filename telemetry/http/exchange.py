@@ -33,6 +33,9 @@ REFUSED_IDS = counter("telemetry_request_ids_refused_total", "Request ids from o
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 _CLIENT_CLOSED_REQUEST = 499
+_NOTEWORTHY_NS = 100_000_000
+_EXEMPLAR_PAUSE_NS = 20_000_000
+_exemplar_due_ns = 0
 _duration_of = lru_cache(maxsize=4_096)(DURATION.labels)
 _active_of = lru_cache(maxsize=16)(ACTIVE.labels)
 for _method in ("GET", "POST"):  # so that a rate has a zero to begin from
@@ -165,7 +168,7 @@ class Exchange:
         else:
             response.streaming_content = self._stream(content, response)
         # A client that went before the first chunk: a generator that never began doesn't run its `finally`.
-        response._resource_closers.append(lambda: self._finish(response.status_code))
+        response._resource_closers.append(lambda: self._finish_outside(response.status_code))
 
     def _stream(self, content: Iterator[bytes], response: Any) -> Iterator[bytes]:
         chunks = iter(content)
@@ -184,7 +187,7 @@ class Exchange:
             self._break_stream(error)
             raise
         finally:
-            self._finish(response.status_code)
+            self._finish_outside(response.status_code)
 
     async def _async_stream(self, content: AsyncIterator[bytes], response: Any) -> AsyncIterator[bytes]:
         chunks = aiter(content)
@@ -202,7 +205,7 @@ class Exchange:
             self._break_stream(error)
             raise
         finally:
-            self._finish(response.status_code)
+            self._finish_outside(response.status_code)
 
     def _break_stream(self, error: BaseException) -> None:
         """Note that a stream ended early. The client has its status already; a client that went is no error."""
@@ -220,8 +223,13 @@ class Exchange:
     def _count_begin(self) -> None:
         _active_of(self.method).inc()
 
+    def _finish_outside(self, status: int) -> None:
+        with use(self.context):
+            self._finish(status)
+
     @fails_open("http")
     def _finish(self, status: int) -> None:
+        """End it; to be called within its context."""
         if self._is_finished:
             return
         self._is_finished = True
@@ -235,7 +243,7 @@ class Exchange:
             error_type = type(self.exception).__name__ if self.exception is not None else str(status)
         work = self.work
         is_sampled = work is not None and work.span.context.trace_flags.sampled
-        exemplar = {"trace_id": self.context.trace_id} if is_sampled else None
+        exemplar = {"trace_id": self.context.trace_id} if is_sampled and _is_exemplar_due(elapsed_ns) else None
         _active_of(self.method).dec()
         _duration_of(self.method, route, str(status), error_type).observe(elapsed_ns / 1e9, exemplar)
         if work is None and not has_failed:
@@ -264,8 +272,7 @@ class Exchange:
         if self.exception is not None and isinstance(self.exception, Exception):
             span.record_exception(self.exception)
         if work.repeat_sites:
-            with use(self.context):
-                repeats.tell(work, span.name)
+            repeats.tell(work, span.name)
         work.finish(is_error=status >= 500 or self._has_failed)
 
     def _write_line(self, route: str, status: int, elapsed_ns: int, user_id: str, error_type: str) -> None:
@@ -291,8 +298,19 @@ class Exchange:
             fields["error_type"] = error_type
         if has_failed and isinstance(self.exception, Exception):
             fields["exc_info"] = self.exception
-        with use(self.context):
-            (log.error if has_failed else log.info)("http.request", **fields)
+        (log.error if has_failed else log.info)("http.request", **fields)
+
+
+def _is_exemplar_due(elapsed_ns: int) -> bool:
+    """Whether to keep an exemplar: always for what took long; else now and then, since a scrape takes but the last."""
+    global _exemplar_due_ns
+    if elapsed_ns >= _NOTEWORTHY_NS:
+        return True
+    now = perf_counter_ns()
+    if now < _exemplar_due_ns:
+        return False
+    _exemplar_due_ns = now + _EXEMPLAR_PAUSE_NS
+    return True
 
 
 def _request_id(given: str, is_trusted: bool) -> tuple[str, str]:

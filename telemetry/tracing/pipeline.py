@@ -138,7 +138,10 @@ class Lane:
     def _export_all(self) -> None:
         if self._lost and (note := getattr(self.exporter, "note_lost", None)) is not None:
             self._tell_lost(note)
-        while batch := self._take():
+        # What comes meanwhile waits for the next round: it would go out in batches of one.
+        waiting = self._count
+        while waiting > 0 and (batch := self._take()):
+            waiting -= sum(one.count for one in batch)
             self._leaving = batch
             reason = ""
             try:

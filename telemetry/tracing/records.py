@@ -43,8 +43,7 @@ def of_work(work: "Work", process: str) -> Iterator[dict[str, Any]]:
     span = work.span
     trace_id = f"{span.context.trace_id:032x}"
     own_id = _id_of(span.context)
-    attributes = redact(span.attributes)
-    attributes.pop(REQUEST_ID, None)
+    attributes = {key: value for key, value in span.attributes.items() if key != REQUEST_ID}
     yield {
         "request_id": work.request_id,
         "trace_id": trace_id,
@@ -57,8 +56,8 @@ def of_work(work: "Work", process: str) -> Iterator[dict[str, Any]]:
         "status": "error" if span.status is StatusCode.ERROR else "ok",
         "status_detail": redact(span.status_text or "") if span.status is StatusCode.ERROR else "",
         "process": process,
-        "attributes": attributes,
-        "events": [_event(name, at, attributes) for name, attributes, at in span.events],
+        "attributes": redact(attributes),
+        "events": [_event(name, at, told) for name, told, at in span.events],
         "links": [_link(link.context) for link in span.links],
     }
     offset = span.start_ns - work.begun_ns

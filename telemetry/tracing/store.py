@@ -1,5 +1,6 @@
 """Recent spans in Redis, bounded in number, size and time, so that a request's page works with no collector."""
 
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,34 +23,36 @@ REQUESTS_A_USER = 200
 
 _INDEX = "requests"  # request ids by the time of their latest span
 _ROOT_KINDS = ("server", "consumer")
-# One call for a batch: the commands of each piece of work would cost the writing process more than all else. For each
-# of KEYS, a request's id, there are six of ARGV: how many spans, the spans, the trace's id, the span that stands for
-# the request or nothing, the user's id, and a task's id.
-_APPEND = """
+_ABOUT_LINES = re.compile(r"[\t\n]")  # what parts the fields and the lines of a batch
+# One call and one text for a batch: the client's packing of commands and arguments would cost the process more than all
+# else. The text has two lines for each piece of work: what is known of it, apart by tabs (the request's id, how many
+# spans, the trace's id, how many bytes the first span takes where it may stand for the request or 0, whether it's the
+# request's own, the user's id, a task's id); and its spans as JSON.
+_APPEND = r"""
 local now, seconds, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local spans, user_requests = tonumber(ARGV[4]), tonumber(ARGV[5])
-local lost = {}
-for place = 2, #KEYS do
-    local id, first = KEYS[place], 6 + (place - 2) * 6
-    local count, root = tonumber(ARGV[first]), ARGV[first + 3]
-    if redis.call('INCRBY', 'count:' .. id, count) > spans then
+local most_spans, user_requests = tonumber(ARGV[4]), tonumber(ARGV[5])
+local refused = 0
+local form = '([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t]*)\t([^\t\n]*)\n([^\n]*)\n'
+for id, given, trace, root_bytes, is_own, user, task, spans in string.gmatch(ARGV[6], form) do
+    local count = tonumber(given)
+    if redis.call('INCRBY', 'count:' .. id, count) > most_spans then
         redis.call('INCRBY', 'count:' .. id, -count)
         redis.call('INCRBY', 'lost:' .. id, count)
         redis.call('EXPIRE', 'lost:' .. id, seconds)
-        lost[#lost + 1] = count
+        refused = refused + count
     else
-        redis.call('RPUSH', 'spans:' .. id, ARGV[first + 1])
+        redis.call('RPUSH', 'spans:' .. id, spans)
         redis.call('EXPIRE', 'spans:' .. id, seconds)
     end
     redis.call('EXPIRE', 'count:' .. id, seconds)
     redis.call('ZADD', KEYS[1], now, id)
-    redis.call('SET', 'trace:' .. ARGV[first + 2], id, 'EX', seconds)
-    if root ~= '' then
+    redis.call('SET', 'trace:' .. trace, id, 'EX', seconds)
+    if root_bytes ~= '0' then
         -- The request's own span stands for it, whichever process tells first.
-        if string.find(root, '"kind":"server"', 1, true) then redis.call('SET', 'root:' .. id, root, 'EX', seconds)
+        local root = string.sub(spans, 2, tonumber(root_bytes) + 1)
+        if is_own == '1' then redis.call('SET', 'root:' .. id, root, 'EX', seconds)
         else redis.call('SET', 'root:' .. id, root, 'EX', seconds, 'NX') end
     end
-    local user, task = ARGV[first + 4], ARGV[first + 5]
     if user ~= '' then
         redis.call('ZADD', 'user:' .. user, now, id)
         redis.call('ZREMRANGEBYRANK', 'user:' .. user, 0, -user_requests - 1)
@@ -66,7 +69,7 @@ if surplus > 0 then
         redis.call('DEL', 'spans:' .. id, 'count:' .. id, 'root:' .. id, 'lost:' .. id)
     end
 end
-return lost
+return refused
 """
 
 
@@ -89,25 +92,12 @@ class RecentSpans(SpanExporter):
         return self._write(list(records.of_work(work, process)) for work in works)
 
     def _write(self, groups: Iterable[list[dict[str, Any]]]) -> int:
-        """Append groups of spans, each of one request, in one round trip."""
-        keys = [_INDEX]
-        arguments: list[Any] = [time.time(), KEPT_SECONDS, KEPT_REQUESTS, SPANS_A_REQUEST, REQUESTS_A_USER]
-        for group in groups:
-            first = group[0]
-            if not first["request_id"]:
-                continue
-            keys.append(first["request_id"])
-            attributes = first["attributes"]
-            can_stand = first["kind"] in _ROOT_KINDS or not first["parent_id"]
-            arguments += (
-                len(group),
-                orjson.dumps(group, default=str),
-                first["trace_id"],
-                orjson.dumps(first, default=str) if can_stand else "",
-                str(attributes.get("user.id", "")) if can_stand else "",
-                str(attributes.get("messaging.message.id", "")) if can_stand else "",
-            )
-        return sum(self._append(keys, arguments)) if len(keys) > 1 else 0
+        """Append groups of spans, each of one request, in one round trip; return how many were refused."""
+        text = b"".join(_as_lines(group) for group in groups if group[0]["request_id"])
+        if not text:
+            return 0
+        bounds = [time.time(), KEPT_SECONDS, KEPT_REQUESTS, SPANS_A_REQUEST, REQUESTS_A_USER]
+        return int(self._append([_INDEX], [*bounds, text]))
 
     def note_lost(self, lost: Mapping[str, int]) -> None:
         """Remember of each request how many of its spans never came here."""
@@ -160,3 +150,23 @@ class RecentSpans(SpanExporter):
 def recent_spans() -> RecentSpans:
     """Return the store that this project's processes write to."""
     return RecentSpans(conf.redis_url())
+
+
+def _as_lines(group: list[dict[str, Any]]) -> bytes:
+    """Return a group's two lines of what `_APPEND` takes."""
+    first, *rest = group
+    root = orjson.dumps(first, default=str)
+    others = orjson.dumps(rest, default=str)
+    can_stand = first["kind"] in _ROOT_KINDS or not first["parent_id"]
+    attributes = first["attributes"]
+    known = (
+        first["request_id"],
+        len(group),
+        first["trace_id"],
+        len(root) if can_stand else 0,
+        int(first["kind"] == "server"),
+        _ABOUT_LINES.sub(" ", str(attributes.get("user.id", ""))) if can_stand else "",
+        _ABOUT_LINES.sub(" ", str(attributes.get("messaging.message.id", ""))) if can_stand else "",
+    )
+    spans = b"[" + root + (b"," + others[1:] if rest else b"]")
+    return "\t".join(map(str, known)).encode() + b"\n" + spans + b"\n"
