@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
-from django.test import Client
+from django.db.backends.postgresql.base import DatabaseWrapper
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
 
 from telemetry import conf
 from telemetry.database.statements import describe
+from telemetry.http.middleware import TelemetryMiddleware
 from telemetry.metrics import exposed_registry
 from tests.telemetry.conftest import Finished
 
@@ -137,3 +140,26 @@ def test_a_request_has_so_many_spans_and_no_more_and_says_how_many_are_missing(
     assert root(spans)["attributes"]["spans.dropped"] == dropped
     assert root(spans)["attributes"]["db.statements"] == 50
     assert exposed_registry().get_sample_value("telemetry_spans_dropped_total", labels) == before + dropped
+
+
+def test_waiting_for_the_pool_is_no_opening_of_a_connection(rf: RequestFactory, finished_spans: Finished) -> None:
+    options = {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 1, "timeout": 5}}
+    pooled = DatabaseWrapper({**connection.settings_dict, "OPTIONS": options, "CONN_MAX_AGE": 0}, alias="pooled")
+    name = "db_client_connection_wait_time_seconds_count"
+    labels = {"db_client_connection_pool_name": "pooled"}
+    before = exposed_registry().get_sample_value(name, labels) or 0
+
+    def view(request: HttpRequest) -> HttpResponse:
+        with pooled.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        pooled.close()
+        return HttpResponse()
+
+    try:
+        TelemetryMiddleware(view)(rf.get("/"))
+    finally:
+        pooled.close_pool()
+
+    (wait,) = statements(finished_spans(), "wait for a connection")
+    assert wait["attributes"]["db.client.connection.pool.name"] == "pooled"
+    assert exposed_registry().get_sample_value(name, labels) == before + 1

@@ -134,8 +134,15 @@ class Environment:
             "PYTHONWARNINGS": "ignore",
         }
         if {"telemetry", "otlp"} <= parts_of(variant, work):
-            given["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
+            given["OTEL_EXPORTER_OTLP_ENDPOINT"] = self._collector(parts_of(variant, work))
         return given
+
+    def _collector(self, parts: frozenset[str]) -> str:
+        """Return the collector's address: one that is well, or has the fault that a part names."""
+        if "down" in parts:
+            return "http://127.0.0.1:9"  # where nobody listens
+        fault = next((f"/{part}" for part in ("slow", "refusing") if part in parts), "")
+        return f"http://127.0.0.1:{self.sink_port}{fault}"
 
     def _program(self, name: str, arguments: Sequence[str], environment: dict[str, str]) -> Program:
         path = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": f"{PEERS}:{PROJECT}", "LC_ALL": "C.UTF-8"}

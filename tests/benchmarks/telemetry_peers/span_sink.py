@@ -3,6 +3,7 @@
 import gzip
 import json
 import sys
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,6 +18,11 @@ class Sink(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.startswith("/refusing"):
+            self._answer(b"", 503)
+            return
+        if self.path.startswith("/slow"):
+            time.sleep(3)
         _waiting.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
         self._answer(b"")
 
@@ -27,8 +33,8 @@ class Sink(BaseHTTPRequestHandler):
                 _counts[names["service.name"]] += sum(len(scope.spans) for scope in resource.scope_spans)
         self._answer(json.dumps(_counts).encode())
 
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def _answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -48,12 +48,15 @@ VARIANTS = {
     "ours": Variant("telemetry, all", _OURS),
     "ours_tenth": Variant("telemetry, one in ten", _OURS, 0.1),
     "ours_otlp": Variant("telemetry, all, by OTLP as well", _OURS | {"otlp"}),
+    "ours_otlp_down": Variant("telemetry, all, the collector is down", _OURS | {"otlp", "down"}),
+    "ours_otlp_slow": Variant("telemetry, all, the collector answers after 3 s", _OURS | {"otlp", "slow"}),
+    "ours_otlp_refusing": Variant("telemetry, all, the collector refuses", _OURS | {"otlp", "refusing"}),
     "ours_no_line": Variant("telemetry, all, no log line", _OURS, settings={"TELEMETRY_LOG_LEVEL": "WARNING"}),
     "ours_no_store": Variant("telemetry, all, spans go nowhere", _OURS, settings={"TELEMETRY_REDIS_URL": ""}),
     "ours_no_files": Variant("telemetry, all, metrics in memory", _OURS, settings={"TELEMETRY_METRICS_DIR": None}),
 }
 # Parts of ours switched off: for finding out where the time goes, so only when asked for.
-ON_REQUEST = {"ours_otlp", "ours_no_line", "ours_no_store", "ours_no_files"}
+ON_REQUEST = {name for name in VARIANTS if name.startswith(("ours_otlp", "ours_no_"))}
 
 _PER_REQUEST = list(VARIANTS)
 WORK = {
