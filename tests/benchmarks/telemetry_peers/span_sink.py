@@ -3,7 +3,7 @@
 import gzip
 import json
 import sys
-import time
+import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,7 +22,7 @@ class Sink(BaseHTTPRequestHandler):
             self._answer(b"", 503)
             return
         if self.path.startswith("/slow"):
-            time.sleep(3)
+            threading.Event().wait(3)
         _waiting.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
         self._answer(b"")
 
