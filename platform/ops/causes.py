@@ -8,6 +8,7 @@ from ops.steps import Span, lane_of
 
 # Two clocks that one machine's database and processes read are this close.
 _CLOCK_SLACK_NS = 1_000_000
+_MICROSECOND_NS = 1_000  # the ledger's times are cut to it
 _LOOKED_AT = 64  # statements before an event: one that is still running began not long before
 
 
@@ -40,6 +41,7 @@ def events_by_span(events: Sequence[Event], spans: Sequence[Span]) -> tuple[dict
 
 
 def _around(statements: Sequence[Span], begins: Sequence[int], at: int) -> list[Span]:
-    """The statements that were running at a time, the latest first."""
+    """The statements that were running at a time, the latest first; then those that began just after it."""
     last = bisect_right(begins, at + _CLOCK_SLACK_NS)
-    return [span for span in reversed(statements[max(0, last - _LOOKED_AT) : last]) if at <= (span["end_ns"] or 0)]
+    found = [span for span in reversed(statements[max(0, last - _LOOKED_AT) : last]) if at <= (span["end_ns"] or 0)]
+    return sorted(found, key=lambda span: span["start_ns"] > at + _MICROSECOND_NS)

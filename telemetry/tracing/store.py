@@ -164,7 +164,7 @@ def _as_lines(group: list[dict[str, Any]]) -> bytes:
         len(group),
         first["trace_id"],
         len(root) if can_stand else 0,
-        int(first["kind"] == "server"),
+        int("http.request.method" in attributes and first["kind"] == "server"),
         _ABOUT_LINES.sub(" ", str(attributes.get("user.id", ""))) if can_stand else "",
         _ABOUT_LINES.sub(" ", str(attributes.get("messaging.message.id", ""))) if can_stand else "",
     )
