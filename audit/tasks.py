@@ -1,6 +1,6 @@
 """The ledger's background work for projects with Celery, which finds this module by itself.
 
-Nothing else imports it, but for `audit.exports.files` where an export is asked for.
+Nothing else imports it, but for `audit.exports.asking` where an export is asked for.
 """
 
 from celery import shared_task

@@ -27,7 +27,7 @@ from audit.errors import (
     FilterError,
     TooManyExportsError,
 )
-from audit.exports import files, streaming
+from audit.exports import asking, files, streaming
 from audit.exports.formats.known import FORMATS, format_named
 from audit.models import Event, Export
 from audit.reading import queries
@@ -212,7 +212,7 @@ class ExportList(ExportViewBase):
         """Have all events that match every filter written to a file, and be told here how far it is."""
         form, asked = _understood(request.data)
         try:
-            export = files.request_export(request.user, getattr(request.auth, "scopes", None), form, asked)
+            export = asking.request_export(request.user, getattr(request.auth, "scopes", None), form, asked)
         except ExportError as error:
             raise _answer_to(error) from error
         shown = _shown(request, export)

@@ -9,14 +9,12 @@ import gzip
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import IO, Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.core.files import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.db import connection, transaction
@@ -29,71 +27,26 @@ from audit.errors import (
     ExportDeniedError,
     ExportError,
     ExportsUnavailableError,
-    SearchTooLongError,
-    TooManyExportsError,
 )
 from audit.exports import streaming
 from audit.exports.formats.known import FORMATS, Format, format_named
 from audit.models import Export
-from audit.reading import cursors, filters, queries
+from audit.reading import cursors, filters
 from audit.reading.access import Access, access_of
-from audit.reading.cursors import Cursor
 from audit.recording import record
 from telemetry.logs import get_logger
 
 log = get_logger("audit")
 
 STORAGE = "audit"
-MOST_UNFINISHED = 5
 # A worker gives up sooner (see audit.tasks), so whatever still counts as running after that was lost with its worker.
 LONGEST_RUN = timedelta(hours=1)
-_UNFINISHED = (Export.State.WAITING, Export.State.RUNNING)
+UNFINISHED = (Export.State.WAITING, Export.State.RUNNING)
 _SAVED_EVERY = 10_000
 
 
 class _SupersededError(Exception):
     """Another attempt makes this export now, or it was given up."""
-
-
-def request_export(owner: Any, scopes: Collection[str] | None, form: str, asked: Mapping[str, Any]) -> Export:
-    """Have an export made in the background, of what is committed now, and return it.
-
-    Args:
-        owner: who asks, and alone may fetch it.
-        scopes: of the token by which they ask; None where there's none.
-        form: the name of a format.
-        asked: the filters of the search.
-
-    Raises:
-        FilterError: a filter or the format is wrong.
-        ExportDeniedError: `owner` may not export.
-        TooManyExportsError: they have too many that aren't finished.
-        ExportsUnavailableError: the project has no place for the files, or no Celery.
-    """
-    if not streaming.may_export(owner, scopes):
-        raise ExportDeniedError
-    search = filters.parse(asked, access_of(owner, scopes))
-    format_named(form)
-    storage()
-    enqueue = _enqueuer()
-    estimate, cursor = _estimate(search), cursors.begun(Cursor("oldest"))
-    with transaction.atomic():
-        # One request of a person at a time, so that two can't both be the last one allowed.
-        get_user_model()._base_manager.select_for_update(no_key=True).get(pk=owner.pk)
-        if exports_of(owner).filter(state__in=_UNFINISHED).count() >= MOST_UNFINISHED:
-            raise TooManyExportsError
-        export = Export.objects.create(
-            owner=owner,
-            scopes=None if scopes is None else list(scopes),
-            format=form,
-            filters=dict(search.given),
-            estimated_count=estimate,
-            cursor=str(cursor),
-            expires_at=timezone.now() + timedelta(hours=conf.export_hours()),
-        )
-        record("audit.ledger.export_requested", target=export, changes=_about(export))
-        transaction.on_commit(partial(enqueue, str(export.pk)))
-    return export
 
 
 def exports_of(owner: Any) -> QuerySet[Export]:
@@ -117,7 +70,7 @@ def run(export_id: str) -> None:
         return
     try:
         access = _present_access(export)
-        record("audit.ledger.export_started", target=export, changes=_about(export))
+        record("audit.ledger.export_started", target=export, changes=about(export))
         with tempfile.TemporaryFile(prefix="audit-export-") as spool:
             written = _write(export, access, spool)
             spool.seek(0)
@@ -159,7 +112,7 @@ def name_of(export: Export) -> str:
 
 def expire() -> int:
     """Delete the files that are past their time, give up exports that were never finished, and return how many."""
-    due = Export.objects.filter(expires_at__lt=timezone.now(), state__in=(*_UNFINISHED, Export.State.FINISHED))
+    due = Export.objects.filter(expires_at__lt=timezone.now(), state__in=(*UNFINISHED, Export.State.FINISHED))
     done = 0
     for export_id in list(due.values_list("pk", flat=True)):
         try:
@@ -178,7 +131,7 @@ def _end(export: Export) -> None:
         storage().delete(export.file_name)  # first: once the row says so, nobody looks for it any more
     if export.state == Export.State.FINISHED:
         Export.objects.filter(pk=export.pk).update(state=Export.State.EXPIRED)
-        record("audit.ledger.export_expired", target=export, changes=_about(export))
+        record("audit.ledger.export_expired", target=export, changes=about(export))
     else:
         _mark_failed(export, "It was not finished in time: its worker was lost, or none ran.")
 
@@ -193,22 +146,6 @@ def storage() -> Storage:
         return storages[STORAGE]
     except InvalidStorageError as error:
         raise ExportsUnavailableError from error
-
-
-def _enqueuer() -> Any:
-    """Celery's task, looked for when it's needed: the rest of the ledger does without."""
-    try:
-        from audit.tasks import run_export
-    except ImportError as error:
-        raise ExportsUnavailableError from error
-    return run_export.delay
-
-
-def _estimate(search: filters.Search) -> int:
-    try:
-        return queries.total(search).count
-    except SearchTooLongError:  # an export has more time than a count is worth
-        return 0
 
 
 # --- making the file -----------------------------------------------------------------------------------------------
@@ -234,7 +171,7 @@ class _Written:
 def _claim(export_id: UUID) -> Export | None:
     """Make an export this attempt's, and remove what an earlier one may have left."""
     with transaction.atomic():
-        export = Export.objects.select_for_update().filter(pk=export_id, state__in=_UNFINISHED).first()
+        export = Export.objects.select_for_update().filter(pk=export_id, state__in=UNFINISHED).first()
         if export is None:
             return None
         if export.file_name:
@@ -309,7 +246,7 @@ def _finish(export: Export, written: _Written) -> None:
             expires_at=now + timedelta(hours=conf.export_hours()),
         )
         told = {"count": export.event_count, "complete": True, "sha256": export.sha256_hex}
-        record("audit.ledger.exported", target=export, changes=_about(export) | told)
+        record("audit.ledger.exported", target=export, changes=about(export) | told)
 
 
 def _fail(export: Export, error: Exception) -> None:
@@ -327,8 +264,8 @@ def _mark_failed(export: Export, why: str, *, outcome: Any = "error") -> None:
         state=Export.State.FAILED, error=why, finished_at=timezone.now(), file_name=""
     )
     told = {"count": export.event_count, "complete": False, "error": why}
-    record("audit.ledger.exported", target=export, outcome=outcome, changes=_about(export) | told)
+    record("audit.ledger.exported", target=export, outcome=outcome, changes=about(export) | told)
 
 
-def _about(export: Export) -> dict[str, Any]:
+def about(export: Export) -> dict[str, Any]:
     return {"filters": export.filters, "format": export.format}

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from audit import conf, recording
 from audit.errors import AuditError, ExportDeniedError
-from audit.exports import files, streaming
+from audit.exports import asking, files, streaming
 from audit.exports.formats.known import FORMATS
 from audit.pages.base import for_readers
 from audit.reading.access import Access
@@ -65,7 +65,7 @@ def file(request: HttpRequest, access: Access, export_id: UUID) -> HttpResponseB
 def _request_export(request: HttpRequest) -> HttpResponse:
     query = request.POST.get("query", "")
     try:
-        files.request_export(request.user, None, request.POST.get("format", ""), dict(parse_qsl(query)))
+        asking.request_export(request.user, None, request.POST.get("format", ""), dict(parse_qsl(query)))
     except AuditError as error:
         messages.error(request, str(error))
         return redirect(f"{reverse('audit:exports')}?{query}")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from time import perf_counter_ns
 from typing import Any
@@ -172,48 +173,47 @@ class Exchange:
 
     def _stream(self, content: Iterator[bytes], response: Any) -> Iterator[bytes]:
         chunks = iter(content)
-        try:
+        with self._ending(response):
             while True:
-                # Not around the yield: between two chunks the thread may serve others.
-                self.enter()
-                try:
-                    chunk = next(chunks)
-                except StopIteration:
+                with self._entered():
+                    chunk = next(chunks, None)
+                if chunk is None:
                     return
-                finally:
-                    self.leave()
                 yield chunk
-        except BaseException as error:
-            self._break_stream(error)
-            raise
-        finally:
-            self._finish_outside(response.status_code)
 
     async def _async_stream(self, content: AsyncIterator[bytes], response: Any) -> AsyncIterator[bytes]:
         chunks = aiter(content)
-        try:
+        with self._ending(response):
             while True:
-                self.enter()
-                try:
-                    chunk = await anext(chunks)
-                except StopAsyncIteration:
+                with self._entered():
+                    chunk = await anext(chunks, None)
+                if chunk is None:
                     return
-                finally:
-                    self.leave()
                 yield chunk
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Stand around the making of a chunk, and not around its `yield`: in between the thread may serve others."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    @contextmanager
+    def _ending(self, response: Any) -> Iterator[None]:
+        """End the exchange with its stream. The client has its status already; a client that went is no error."""
+        try:
+            yield
         except BaseException as error:
-            self._break_stream(error)
+            self.exception = error
+            if isinstance(error, Exception):
+                self._has_failed = True
+            elif self.work is not None:
+                self.work.span.set_attribute("client.disconnected", True)
             raise
         finally:
             self._finish_outside(response.status_code)
-
-    def _break_stream(self, error: BaseException) -> None:
-        """Note that a stream ended early. The client has its status already; a client that went is no error."""
-        self.exception = error
-        if isinstance(error, Exception):
-            self._has_failed = True
-        elif self.work is not None:
-            self.work.span.set_attribute("client.disconnected", True)
 
     def _known_user(self) -> Any:
         """The user, where that was found out anyway: neither a header nor a line is worth a query."""

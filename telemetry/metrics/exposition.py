@@ -10,7 +10,7 @@ from prometheus_client.registry import REGISTRY, Collector
 
 from telemetry.metrics import clients
 from telemetry.metrics.exemplars import Exemplar
-from telemetry.metrics.families import unit_of
+from telemetry.metrics.family import unit_of
 from telemetry.metrics.scrape import FamilyRead, Pairs, Reader
 from telemetry.metrics.store import store
 

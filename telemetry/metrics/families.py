@@ -4,51 +4,22 @@ import re
 import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Any, Self, TypeVar
 
+from telemetry.metrics.family import Family
 from telemetry.metrics.store import store
 from telemetry.metrics.values import MOST_CELLS
 
 MOST_SERIES = 2_000
 _LONGEST_VALUE = 200  # characters of a label's value; the rest is cut off
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_UNITS = ("seconds", "bytes", "ratio", "celsius")
 
 M = TypeVar("M", bound="Metric")
 LabelSets = Iterable[Sequence[str]]
 
-families: dict[str, "Family"] = {}
+families: dict[str, Family] = {}
 _NO_SERIES: dict[tuple[Any, ...], Any] = {}  # of what is one series itself
-
-
-@dataclass(frozen=True)
-class Family:
-    """What is declared of a metric. `buckets` are a histogram's upper bounds without the infinite one."""
-
-    name: str
-    kind: str  # counter, gauge or histogram
-    help: str
-    labels: tuple[str, ...]
-    buckets: tuple[float, ...]
-    most_series: int
-    module: str
-
-    @property
-    def unit(self) -> str:
-        """The base unit that the name ends in; empty where it counts things."""
-        return unit_of(self.name)
-
-    @property
-    def cells(self) -> int:
-        """How many cells a series takes: a histogram's sum, its buckets and the infinite one, else one."""
-        return len(self.buckets) + 2 if self.kind == "histogram" else 1
-
-    @property
-    def other(self) -> tuple[str, ...]:
-        """The values of the labels of the series for all that is too much."""
-        return ("_OTHER",) * len(self.labels)
 
 
 class Metric:
@@ -171,12 +142,6 @@ class Histogram(Metric):
             cells[at + bucket] += 1  # type: ignore[index]
         if exemplar:
             store.keep_exemplar(at + bucket, exemplar, value)
-
-
-def unit_of(name: str) -> str:
-    """Return the base unit that a metric's name ends in; empty where it counts things."""
-    last = name.removesuffix("_total").rpartition("_")[2]
-    return last if last in _UNITS else ""
 
 
 def counter(

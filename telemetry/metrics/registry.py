@@ -8,7 +8,8 @@ from pathlib import Path
 
 from django.apps import apps
 
-from telemetry.metrics.families import Family, families
+from telemetry.metrics.families import families
+from telemetry.metrics.family import Family
 
 _DECLARES = re.compile(rb"^from telemetry(?:\.metrics\S* import |\s+import .*\bmetrics\b)", re.MULTILINE)
 _INTRODUCTION = """# Metrics

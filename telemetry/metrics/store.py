@@ -5,18 +5,24 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from telemetry import conf
 from telemetry.metrics import exemplars, slots
 from telemetry.metrics.exemplars import ExemplarFile
+from telemetry.metrics.family import Family
 from telemetry.metrics.slots import Slot
 from telemetry.metrics.values import HEADER_BYTES, SCRATCH_CELL, ValueFile
 
-if TYPE_CHECKING:
-    from telemetry.metrics.families import Family, Metric
-
 log = logging.getLogger("metrics")
+
+
+class Series(Protocol):
+    """What has a cell here: `at` is its first one, None until it has a place."""
+
+    family: Family
+    label_values: tuple[str, ...] | None
+    at: Any
 
 
 class Store:
@@ -36,7 +42,7 @@ class Store:
         self._slot: Slot | None = None
         self._values: ValueFile | None = None
         self._exemplars: ExemplarFile | None = None
-        self._placed: list[Metric] = []
+        self._placed: list[Series] = []
         os.register_at_fork(after_in_child=self._after_fork)
 
     @property
@@ -56,7 +62,7 @@ class Store:
         """Whether its values aren't shared."""
         return self.directory is None or (self._values is not None and self._slot is None)
 
-    def place(self, metric: "Metric") -> "memoryview[float]":
+    def place(self, metric: Series) -> "memoryview[float]":
         """Give a series its cell, and return the cells.
 
         The series that would be one too many, or find no room, shares its cell with the family's `_OTHER`.
@@ -110,7 +116,7 @@ class Store:
         with self.lock:  # so that no thread takes a slot of which another one closes a handle
             return number == self.slot_number or (self.directory is not None and slots.is_alive(self.directory, number))
 
-    def _cell_of(self, file: ValueFile, family: "Family", values: tuple[str, ...]) -> int:
+    def _cell_of(self, file: ValueFile, family: Family, values: tuple[str, ...]) -> int:
         try:
             definition = file.define(family.name, family.kind, family.labels, family.buckets, family.help)
             cell = file.find(definition, values)

@@ -9,7 +9,6 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -22,6 +21,7 @@ from telemetry.logs import get_logger
 from telemetry.metrics import counter
 from telemetry.tracing.attributes import REQUEST_ID
 from telemetry.tracing.exporters import default_exporters
+from telemetry.tracing.finished import Finished
 
 log = get_logger("telemetry")
 CAPACITY = 16_384  # spans that wait, in each lane
@@ -34,12 +34,6 @@ _MOST_LOST_REQUESTS = 1_000
 
 DROPPED = counter("telemetry_spans_dropped_total", "Spans that were lost, by reason.", ["reason"])
 EXPORTED = counter("telemetry_spans_exported_total", "Spans handed on, by exporter.", ["exporter"])
-
-
-class Finished(Protocol):
-    """What is over, and can be told as spans."""
-
-    def spans(self, resource: Resource) -> Iterator[ReadableSpan]: ...
 
 
 class _Single:

@@ -8,6 +8,7 @@ on the exporter's thread.
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from random import getrandbits
 from typing import Any
 
 from opentelemetry.sdk.resources import Resource
@@ -120,6 +121,11 @@ class WorkSpan(Span):
             end_time=self.end_ns,
             instrumentation_scope=SCOPE,
         )
+
+
+def child_of(context: SpanContext) -> SpanContext:
+    """Return the name of a new span in the same trace."""
+    return SpanContext(context.trace_id, getrandbits(64) or 1, False, context.trace_flags)
 
 
 def as_sampled(context: SpanContext) -> SpanContext:

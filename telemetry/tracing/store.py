@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import redis
@@ -12,9 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from telemetry import conf
 from telemetry.tracing import records
-
-if TYPE_CHECKING:
-    from telemetry.tracing.work import Work
+from telemetry.tracing.finished import FinishedWork
 
 KEPT_SECONDS = 3_600
 KEPT_REQUESTS = 5_000
@@ -86,7 +84,7 @@ class RecentSpans(SpanExporter):
         self._write([records.of_span(span)] for span in spans)
         return SpanExportResult.SUCCESS
 
-    def export_works(self, works: Iterable["Work"]) -> int:
+    def export_works(self, works: Iterable[FinishedWork]) -> int:
         """Append pieces of work; return how many spans were more than a request may have."""
         process = conf.process()
         return self._write(list(records.of_work(work, process)) for work in works)

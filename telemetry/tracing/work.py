@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import cache
 from random import getrandbits
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -24,7 +24,8 @@ from telemetry.context import Context
 from telemetry.context import _context as _running_context
 from telemetry.tracing import provider, sampling
 from telemetry.tracing.attributes import REQUEST_ID, SAMPLING_DECISION, SPANS_DROPPED
-from telemetry.tracing.span import SAMPLED, SCOPE, WorkSpan, as_sampled
+from telemetry.tracing.finished import Leaf
+from telemetry.tracing.span import SAMPLED, SCOPE, WorkSpan, as_sampled, child_of
 
 TRACES = metrics.counter(
     "telemetry_traces_total",
@@ -34,20 +35,6 @@ TRACES = metrics.counter(
 _UNSAMPLED = TraceFlags(TraceFlags.DEFAULT)
 _OK = Status(StatusCode.UNSET)
 _counted = cache(TRACES.labels)
-
-
-class Leaf(NamedTuple):
-    """What is known of a span that nothing runs within. Times are of `time.perf_counter_ns`."""
-
-    name: str
-    kind: SpanKind
-    parent: SpanContext
-    begun_ns: int
-    ended_ns: int
-    fixed: Mapping[str, Any]  # attributes that many leaves share
-    varying: Mapping[str, Any] | None
-    error_type: str
-    context: SpanContext | None  # where others were told of it, as a message's `traceparent`
 
 
 class Work:
@@ -141,8 +128,7 @@ class Work:
 
     def new_child(self) -> SpanContext:
         """Return the name of a span to come, so that a message can carry it before it's over."""
-        context = self.span.context
-        return SpanContext(context.trace_id, getrandbits(64) or 1, False, context.trace_flags)
+        return child_of(self.span.context)
 
     def finish(self, *, is_error: bool = False) -> None:
         """End its span, and hand it on where it is kept."""
