@@ -20,7 +20,7 @@ from django.db import OperationalError, connection
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from accounts.models import ApiToken, User, digest_token, new_token_text
+from accounts.models import User
 from audit import tasks
 from audit.errors import ExportDeniedError, ExportError, SearchTooLongError
 from audit.exports import files, streaming
@@ -28,23 +28,12 @@ from audit.models import Event, Export
 from audit.reading import queries
 from tasks.schedule import BEAT_SCHEDULE
 from tests.audit.everything.models import Tag, Thing
+from tests.audit.readers import token_for, user_with
 
 URL = "/api/audit/export/"
 LONG = "/api/audit/exports/"
 RIGHTS = ("view_event", "export_event")
 TAGS = {"action": "everything.tag.created"}
-
-
-def user_with(*permissions: str, name: str = "auditor") -> User:
-    user = User.objects.create(username=name)
-    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions, content_type__app_label="audit"))
-    return user
-
-
-def token_for(user: User, *scopes: str) -> dict[str, str]:
-    text = new_token_text()
-    ApiToken.objects.create(user=user, prefix=text[:8], digest_hex=digest_token(text), scopes=list(scopes))
-    return {"Authorization": f"Bearer {text}"}
 
 
 def body(answer: Any) -> bytes:

@@ -5,12 +5,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 
 import audit
-from accounts.models import ApiToken, User, digest_token, new_token_text
+from accounts.models import User
 from audit.errors import CursorError, FilterError
 from audit.models import Event
 from audit.reading import filters, queries
@@ -18,6 +17,7 @@ from audit.reading.access import EVERYTHING, Access, access_of
 from audit.reading.cursors import Cursor, parse
 from telemetry.context import Actor, Context, new_request_id, use
 from tests.audit.everything.models import Tag, Thing
+from tests.audit.readers import user_with
 
 URL = "/api/audit/events/"
 
@@ -250,18 +250,6 @@ def test_facets_count_by_day_actor_action_type_and_outcome(happened: dict[str, A
 
 
 # --- who may see what ----------------------------------------------------------------------------------------------
-
-
-def user_with(*permissions: str, name: str = "auditor") -> User:
-    user = User.objects.create(username=name)
-    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions, content_type__app_label="audit"))
-    return user
-
-
-def token_for(user: User, *scopes: str) -> dict[str, str]:
-    text = new_token_text()
-    ApiToken.objects.create(user=user, prefix=text[:8], digest_hex=digest_token(text), scopes=list(scopes))
-    return {"Authorization": f"Bearer {text}"}
 
 
 @pytest.mark.django_db

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.test import Client
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -145,3 +146,10 @@ def developer(db: None) -> User:
     user = User.objects.create_user("dev", password="right-horse-9")
     user.user_permissions.add(Permission.objects.get(codename="view_request_page"))
     return user
+
+
+@pytest.fixture
+def page(client: Client, developer: User) -> Client:
+    """Return a client of somebody who may follow requests."""
+    client.force_login(developer)
+    return client

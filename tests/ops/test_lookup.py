@@ -20,12 +20,6 @@ pytestmark = pytest.mark.django_db
 TASK = "01a20a13-5806-7e2e-aa24-03134997b5fb"
 
 
-@pytest.fixture
-def page(client: Client, developer: User) -> Client:
-    client.force_login(developer)
-    return client
-
-
 def changed_post(author: User) -> tuple[Post, str]:
     request_id = new_request_id()
     trace_id = uuid.uuid4().hex

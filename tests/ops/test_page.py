@@ -26,12 +26,6 @@ pytestmark = pytest.mark.django_db
 TASK = "01a20a13-5806-7e2e-aa24-03134997b5fb"
 
 
-@pytest.fixture
-def page(client: Client, developer: User) -> Client:
-    client.force_login(developer)
-    return client
-
-
 def html_of(page: Client, request_id: str) -> str:
     answer = page.get(f"/ops/requests/{request_id}/")
     assert answer.status_code == 200

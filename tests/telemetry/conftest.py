@@ -1,13 +1,17 @@
 """Spans of a test, as they would leave the process."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanKind
 
+from telemetry.context import Context, new_request_id
 from telemetry.tracing import provider, records
+from telemetry.tracing.work import Work
 
 Finished = Callable[[], list[dict[str, Any]]]
 
@@ -34,3 +38,15 @@ def finished_spans() -> Iterator[Finished]:
 
     yield finished
     pipeline.use_default_exporters()
+
+
+@contextmanager
+def working() -> Iterator[Work]:
+    """Run a block as one piece of work."""
+    work = Work("GET", origin="http", sampled_as="/", request_id=new_request_id(), kind=SpanKind.SERVER, attributes={})
+    work.enter(Context(request_id=work.request_id))
+    try:
+        yield work
+    finally:
+        work.leave()
+        work.finish()

@@ -4,20 +4,17 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import redis
 from django.core.cache import BaseCache, CacheHandler
 from django.core.cache.backends.locmem import LocMemCache
-from opentelemetry.trace import SpanKind
 
 from telemetry.caches import key_templates
 from telemetry.caches.key_templates import template_of
-from telemetry.context import Context, new_request_id
 from telemetry.metrics import exposed_registry
-from telemetry.tracing.work import Work
+from tests.telemetry.conftest import working
 
 Finished = Callable[[], list[dict[str, Any]]]
 NOWHERE = "redis://127.0.0.1:1/0"  # where nothing listens
@@ -96,17 +93,6 @@ def counts(metric: str, name: str, *labels: str) -> dict[Any, int]:
                 values = tuple(sample.labels[label] for label in labels)
                 found[values if len(values) > 1 else values[0]] = int(sample.value)
     return found
-
-
-@contextmanager
-def working() -> Iterator[Work]:
-    work = Work("GET", origin="http", sampled_as="/", request_id=new_request_id(), kind=SpanKind.SERVER, attributes={})
-    work.enter(Context(request_id=work.request_id))
-    try:
-        yield work
-    finally:
-        work.leave()
-        work.finish()
 
 
 def test_each_operation_is_counted_once_with_its_result(cache: BaseCache, name: str) -> None:

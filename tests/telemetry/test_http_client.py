@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from contextvars import copy_context
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,13 +19,12 @@ import pytest
 import requests
 import urllib3
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.trace import SpanKind
 
-from telemetry.context import Context, new_request_id
 from telemetry.http import calls
 from telemetry.metrics import exposed_registry
 from telemetry.tracing import traceparent
 from telemetry.tracing.work import Work
+from tests.telemetry.conftest import working
 
 Finished = Callable[[], list[dict[str, Any]]]
 Get = Callable[[str], int]
@@ -87,17 +86,6 @@ def server() -> Iterator[Server]:
         running.release.set()
         running.shutdown()
         thread.join(10)
-
-
-@contextmanager
-def working() -> Iterator[Work]:
-    work = Work("GET", origin="http", sampled_as="/", request_id=new_request_id(), kind=SpanKind.SERVER, attributes={})
-    work.enter(Context(request_id=work.request_id))
-    try:
-        yield work
-    finally:
-        work.leave()
-        work.finish()
 
 
 @pytest.fixture
