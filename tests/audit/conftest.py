@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from accounts.models import User
 from audit.echo import Change
@@ -11,6 +12,8 @@ from audit.signals import model_changed
 from telemetry.tracing import provider
 from telemetry.tracing.exporters import default_exporters
 from tests.audit.everything.events import News, new_events
+from tests.audit.exported import RIGHTS
+from tests.audit.readers import user_with
 from tests.audit.sinks import PASSWORD, Exported, Sinks
 
 
@@ -46,3 +49,16 @@ def sinks(
 @pytest.fixture
 def una(sinks: Sinks) -> User:
     return User.objects.create_user("una", password=PASSWORD)
+
+
+@pytest.fixture
+def auditor(db: None) -> User:
+    """Return a user who may read and export the ledger."""
+    return user_with(*RIGHTS)
+
+
+@pytest.fixture
+def logged_in(auditor: User, client: Client) -> Client:
+    """Return a client of the auditor."""
+    client.force_login(auditor)
+    return client
