@@ -24,7 +24,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 @admin.register(Post)
 class PostAdmin(ReadOnlyAdmin):
-    list_display = ("title", "author", "status", "published_at", "updated_at")
+    list_display = ("title", "author", "status", "published_at", "publish_at", "updated_at")
     list_filter = ("status",)
     list_select_related = ("author",)
     search_fields = ("title", "slug")

@@ -29,10 +29,13 @@ from blog.serializers import (
     PostInput,
     PostListSerializer,
     PostSerializer,
+    ScheduleInput,
 )
 
 _STATUS = OpenApiParameter(
-    "status", enum=Status.values, description="`published` (the default), or `draft` for the drafts that you may see."
+    "status",
+    enum=Status.values,
+    description="`published` (the default), or another for those of its posts that you may see.",
 )
 
 
@@ -94,18 +97,20 @@ class PostList(_BlogView):
     serializer_class = PostListSerializer
 
     def order(self) -> tuple[str, ...]:
-        return ("-updated_at", "-id") if self._wants_drafts() else ("-published_at", "-id")
+        return ("-published_at", "-id") if self._wanted() == Status.PUBLISHED else ("-updated_at", "-id")
 
-    def _wants_drafts(self) -> bool:
+    def _wanted(self) -> str:
         wanted = self.request.query_params.get("status", Status.PUBLISHED)
         if wanted not in Status.values:
             raise ValidationError({"status": [f"Give one of: {', '.join(Status.values)}."]})
-        return wanted == Status.DRAFT
+        return wanted
 
     @extend_schema(tags=["blog"], parameters=[_STATUS], responses=PostListSerializer(many=True))
     def get(self, request: Request) -> Response:
         """List posts."""
-        posts = queries.drafts_visible_to(request.user) if self._wants_drafts() else queries.published_posts()
+        posts, wanted = queries.published_posts(), self._wanted()
+        if wanted != Status.PUBLISHED:
+            posts = queries.drafts_visible_to(request.user).filter(status=wanted)
         return self.page_of(queries.with_comment_counts(posts), PostListSerializer)
 
     @extend_schema(tags=["blog"], request=PostInput, responses={201: PostSerializer})
@@ -153,6 +158,30 @@ class PostPublish(_BlogView):
         """Publish a draft."""
         with _told_to_client():
             post = actions.publish_post(self.post_named(slug), actor=self.member)
+        return Response(PostSerializer(post).data)
+
+
+class PostSchedule(_BlogView):
+    serializer_class = PostSerializer
+
+    @extend_schema(tags=["blog"], request=ScheduleInput, responses=PostSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Have a draft published at a time to come, or a scheduled post at another time."""
+        post = self.post_named(slug)
+        values = self.valid(ScheduleInput(data=request.data))
+        with _told_to_client():
+            post = actions.schedule_post(post, actor=self.member, **values)
+        return Response(PostSerializer(post).data)
+
+
+class PostUnschedule(_BlogView):
+    serializer_class = PostSerializer
+
+    @extend_schema(tags=["blog"], request=None, responses=PostSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Take a scheduled post back to a draft."""
+        with _told_to_client():
+            post = actions.unschedule_post(self.post_named(slug), actor=self.member)
         return Response(PostSerializer(post).data)
 
 
@@ -215,6 +244,8 @@ api_urlpatterns = [
     path("posts/", PostList.as_view(), name="blog-post-list"),
     path("posts/<slug:slug>/", PostDetail.as_view(), name="blog-post"),
     path("posts/<slug:slug>/publish/", PostPublish.as_view(), name="blog-post-publish"),
+    path("posts/<slug:slug>/schedule/", PostSchedule.as_view(), name="blog-post-schedule"),
+    path("posts/<slug:slug>/unschedule/", PostUnschedule.as_view(), name="blog-post-unschedule"),
     path("posts/<slug:slug>/unpublish/", PostUnpublish.as_view(), name="blog-post-unpublish"),
     path("posts/<slug:slug>/comments/", CommentList.as_view(), name="blog-comment-list"),
     path("comments/<int:pk>/", CommentDetail.as_view(), name="blog-comment"),

@@ -37,6 +37,26 @@ class PostForm(BlogForm):
         widget=_text_area(rows=22, spellcheck="true", **{"class": "code"}),
         help_text="Markdown with tables, footnotes and fenced code. HTML is allowed within reason.",
     )
+    publish_at = forms.DateTimeField(
+        label="Publish at (UTC)",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "data-utc": ""}, format="%Y-%m-%dT%H:%M"),
+        help_text="For “Schedule”: the post publishes itself then.",
+        error_messages={"invalid": "This is no date with a time; write 2030-01-31T09:00."},
+    )
+
+    def __init__(self, *args: Any, is_published: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if is_published:
+            del self.fields["publish_at"]
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for a time where the post is to be scheduled."""
+        values = super().clean() or {}
+        is_missing = "publish_at" in self.fields and values.get("publish_at") is None
+        if "schedule" in self.data and is_missing and not self.has_error("publish_at"):
+            self.add_error("publish_at", "Choose when, and schedule again.")
+        return values
 
 
 class CommentForm(BlogForm):

@@ -20,6 +20,7 @@ from blog import limits
 
 class Status(models.TextChoices):
     DRAFT = "draft", "Draft"
+    SCHEDULED = "scheduled", "Scheduled"
     PUBLISHED = "published", "Published"
 
 
@@ -41,6 +42,11 @@ class Post(models.Model):
     excerpt = models.CharField(max_length=limits.EXCERPT_CHARACTERS, blank=True, editable=False)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     published_at = models.DateTimeField(null=True, blank=True)
+    # When it publishes itself, and for whom.
+    publish_at = models.DateTimeField(null=True, blank=True)
+    scheduled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     # What an imported post is known by in its source; a second import finds it again.
@@ -54,6 +60,11 @@ class Post(models.Model):
                 | (~Q(status=Status.PUBLISHED) & Q(published_at__isnull=True)),
                 name="blog_post_published_at_iff_published",
             ),
+            models.CheckConstraint(
+                condition=Q(status=Status.SCHEDULED, publish_at__isnull=False, scheduled_by__isnull=False)
+                | (~Q(status=Status.SCHEDULED) & Q(publish_at__isnull=True, scheduled_by__isnull=True)),
+                name="blog_post_publish_at_iff_scheduled",
+            ),
             models.CheckConstraint(condition=~Q(title="") & ~Q(slug=""), name="blog_post_title_and_slug_set"),
         ]
         indexes = [
@@ -63,6 +74,7 @@ class Post(models.Model):
                 condition=Q(status=Status.PUBLISHED),
                 name="blog_post_published",
             ),
+            models.Index("publish_at", condition=Q(status=Status.SCHEDULED), name="blog_post_due"),
             models.Index("author", F("updated_at").desc(), name="blog_post_author_updated"),
         ]
         permissions = [
@@ -80,6 +92,11 @@ class Post(models.Model):
     def is_published(self) -> bool:
         """Whether everybody may read it."""
         return self.status == Status.PUBLISHED
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it publishes itself at `publish_at`."""
+        return self.status == Status.SCHEDULED
 
     @property
     def summary(self) -> str:

@@ -24,7 +24,7 @@ def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
 
 def drafts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
     """Return the unpublished posts that `user` may read, last changed first, as lists show them."""
-    drafts = _for_lists(_visible_to(user).filter(status=Status.DRAFT))
+    drafts = _for_lists(_visible_to(user).exclude(status=Status.PUBLISHED))
     return drafts.order_by(F("updated_at").desc(), F("id").desc())
 
 
@@ -75,5 +75,5 @@ def _with_authors(posts: QuerySet[Post]) -> QuerySet[Post]:
 def _for_lists(posts: QuerySet[Post]) -> QuerySet[Post]:
     return _with_authors(posts).only(
         *("id", "slug", "title", "description", "excerpt", "status", "published_at", "created_at", "updated_at"),
-        *("author_id", "author__username", "author__display_name"),
+        *("publish_at", "author_id", "author__username", "author__display_name"),
     )

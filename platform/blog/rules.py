@@ -1,7 +1,7 @@
 """Who may do what in the blog; the one place that says so. Pages, API and actions all ask here.
 
 - everybody reads published posts; a draft is seen by its authors and by those who may manage any post;
-- authors (`blog.add_post`) write, publish and delete their own posts;
+- authors (`blog.add_post`) write, publish, schedule and delete their own posts;
 - moderators take any post back to draft (`blog.unpublish_post`) and delete any comment (`blog.delete_comment`);
 - whoever is logged in comments on a published post, and changes or deletes their own comments;
 - administrators do everything (`blog.manage_post`).
@@ -38,8 +38,18 @@ def can_write_posts(user: Visitor, target: None = None) -> bool:
 
 
 def can_edit_post(user: Visitor, post: Post) -> bool:
-    """Whether `user` may change, publish or delete the post."""
+    """Whether `user` may change or delete the post."""
     return can_manage_any_post(user) or (can_write_posts(user) and is_author_of(user, post))
+
+
+def can_publish_post(user: Visitor, post: Post) -> bool:
+    """Whether `user` may let everybody read the post, now or at a time to come."""
+    return can_edit_post(user, post)
+
+
+def can_unschedule_post(user: Visitor, post: Post) -> bool:
+    """Whether `user` may take a scheduled post back to a draft."""
+    return can_edit_post(user, post)
 
 
 def can_unpublish_post(user: Visitor, post: Post) -> bool:

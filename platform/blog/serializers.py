@@ -31,7 +31,7 @@ class PostListSerializer(serializers.ModelSerializer[Post]):
         model = Post
         fields: ClassVar[list[str]] = [
             *("slug", "url", "title", "summary", "status", "author", "coauthors"),
-            *("published_at", "created_at", "updated_at", "comment_count"),
+            *("published_at", "publish_at", "created_at", "updated_at", "comment_count"),
         ]
 
 
@@ -45,7 +45,7 @@ class PostSerializer(serializers.ModelSerializer[Post]):
         model = Post
         fields: ClassVar[list[str]] = [
             *("slug", "url", "title", "description", "body", "body_html", "status", "author", "coauthors"),
-            *("published_at", "created_at", "updated_at"),
+            *("published_at", "publish_at", "created_at", "updated_at"),
         ]
 
 
@@ -58,6 +58,10 @@ class PostInput(serializers.Serializer[Any]):
 class PostChange(PostInput):
     title = serializers.CharField(max_length=limits.TITLE_CHARACTERS, required=False)
     body = serializers.CharField(trim_whitespace=False, required=False, help_text="Markdown, at most 500,000 bytes.")
+
+
+class ScheduleInput(serializers.Serializer[Any]):
+    publish_at = serializers.DateTimeField(help_text="When the post publishes itself, such as `2030-01-31T09:00Z`.")
 
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):

@@ -14,6 +14,7 @@ urlpatterns = [
     path("blog/<slug:slug>/", reading.post, name="post"),
     path("blog/<slug:slug>/edit/", writing.edit_post, name="edit_post"),
     path("blog/<slug:slug>/publish/", writing.publish_post, name="publish_post"),
+    path("blog/<slug:slug>/unschedule/", writing.unschedule_post, name="unschedule_post"),
     path("blog/<slug:slug>/unpublish/", writing.unpublish_post, name="unpublish_post"),
     path("blog/<slug:slug>/delete/", writing.delete_post, name="delete_post"),
     path("blog/<slug:slug>/comment/", commenting.add_comment, name="add_comment"),

@@ -2,12 +2,20 @@
 
 from typing import Any
 
+from celery.schedules import crontab
+
 # A short task of many never waits behind a long one of few.
 QUEUES = ("default", "notifications")
 
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # It expires, so that a worker that was away doesn't find a pile of them.
     "tasks.publish_waiting": {"task": "tasks.publish_waiting", "schedule": 15.0, "options": {"expires": 15}},
+    # At the start of each minute, so that a post comes at the minute that its author chose.
+    "blog.publish_due_posts": {
+        "task": "blog.publish_due_posts",
+        "schedule": crontab(),
+        "options": {"expires": 60},
+    },
     # Often, since it costs two look-ups where nothing is to be done, and beat may be away for days.
     "audit.ensure_partitions": {
         "task": "audit.ensure_partitions",

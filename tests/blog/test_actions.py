@@ -44,7 +44,7 @@ def test_titles_that_are_alike_get_slugs_of_their_own(author: User) -> None:
 
 def test_a_slug_taken_in_between_is_tried_again(author: User, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     given = iter([post.slug, "another"])
-    monkeypatch.setattr(actions, "free_slug", lambda *args, **kwargs: next(given))
+    monkeypatch.setattr(actions.posts, "free_slug", lambda *args, **kwargs: next(given))
     assert actions.create_post(actor=author, title="Same", body="x").slug == "another"
 
 

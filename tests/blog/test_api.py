@@ -145,6 +145,8 @@ def test_the_schema_names_the_addresses(client: Client) -> None:
         "/api/blog/posts/{slug}/",
         "/api/blog/posts/{slug}/publish/",
         "/api/blog/posts/{slug}/unpublish/",
+        "/api/blog/posts/{slug}/schedule/",
+        "/api/blog/posts/{slug}/unschedule/",
         "/api/blog/posts/{slug}/comments/",
         "/api/blog/comments/{id}/",
     }

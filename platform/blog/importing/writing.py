@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts.models import User
-from blog.actions import checked_description, checked_title, insert_with_free_slug, normalised, set_body
+from blog.actions.posts import insert_with_free_slug
+from blog.actions.texts import checked_description, checked_title, normalised, set_body
 from blog.errors import ImportFileError
 from blog.importing.bundles import Bundle, read_image
 from blog.importing.documents import Document

@@ -62,6 +62,8 @@ def post_page(request: HttpRequest, post: Post, *, form: BlogForm | None = None)
         "comments": _with_rights(request, page),
         "form": form or CommentForm(),
         "can_edit": rules.can_edit_post(request.user, post),
+        "can_publish": not post.is_published and rules.can_publish_post(request.user, post),
+        "can_unschedule": post.is_scheduled and rules.can_unschedule_post(request.user, post),
         "can_unpublish": post.is_published and rules.can_unpublish_post(request.user, post),
         "can_comment": rules.can_comment_on(request.user, post),
     }

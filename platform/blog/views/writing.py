@@ -1,6 +1,7 @@
-"""Pages for authors: write, change, publish, unpublish and delete posts. They work without JavaScript."""
+"""Pages for authors: write, change, publish, schedule, unpublish and delete posts. They work without JavaScript."""
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -8,23 +9,23 @@ from django.views.decorators.http import require_http_methods, require_POST
 from blog import actions, queries, rules
 from blog.errors import InvalidError
 from blog.forms import PostForm
-from blog.models import Post
+from blog.models import Post, Status
 from blog.views.answering import for_members, member, visible_post
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_members
 def new_post(request: HttpRequest) -> HttpResponse:
-    """Write a new post; "Publish" publishes it at once."""
+    """Write a new post; "Publish" publishes it at once, "Schedule" at its time."""
     rules.require(rules.can_write_posts, request.user, None, action="create_post")
     form = PostForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            post = actions.create_post(actor=member(request), **form.cleaned_data)
+            post = _save(request, form)
         except InvalidError as error:
             form.add_invalid(error)
         else:
-            return _saved(request, post)
+            return redirect(post)
     return _editor(request, form)
 
 
@@ -34,15 +35,20 @@ def edit_post(request: HttpRequest, slug: str) -> HttpResponse:
     """Change a post."""
     post = visible_post(request, slug)
     rules.require(rules.can_edit_post, request.user, post, action="update_post")
-    values = {"title": post.title, "description": post.description, "body": post.body_markdown}
-    form = PostForm(request.POST or None, initial=values)
+    values = {
+        "title": post.title,
+        "description": post.description,
+        "body": post.body_markdown,
+        "publish_at": post.publish_at,
+    }
+    form = PostForm(request.POST or None, initial=values, is_published=post.is_published)
     if request.method == "POST" and form.is_valid():
         try:
-            post = actions.update_post(post, actor=member(request), **form.cleaned_data)
+            post = _save(request, form, post)
         except InvalidError as error:
             form.add_invalid(error)
         else:
-            return _saved(request, post)
+            return redirect(post)
     return _editor(request, form, post)
 
 
@@ -52,6 +58,15 @@ def publish_post(request: HttpRequest, slug: str) -> HttpResponse:
     """Publish a draft."""
     post = actions.publish_post(visible_post(request, slug), actor=member(request))
     messages.success(request, "Published. Everybody can read it now.")
+    return redirect(post)
+
+
+@require_POST
+@for_members
+def unschedule_post(request: HttpRequest, slug: str) -> HttpResponse:
+    """Take a scheduled post back to a draft."""
+    post = actions.unschedule_post(visible_post(request, slug), actor=member(request))
+    messages.success(request, "It's a draft again, and no longer scheduled.")
     return redirect(post)
 
 
@@ -78,13 +93,27 @@ def delete_post(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "blog/confirm_delete.html", {"post": post, "comment_count": post.comments.count()})
 
 
-def _saved(request: HttpRequest, post: Post) -> HttpResponse:
-    if "publish" in request.POST and not post.is_published:
-        post = actions.publish_post(post, actor=member(request))
-        messages.success(request, "Published. Everybody can read it now.")
-    else:
-        messages.success(request, "Saved." if post.is_published else "Saved as a draft.")
-    return redirect(post)
+def _save(request: HttpRequest, form: PostForm, post: Post | None = None) -> Post:
+    """Save what was typed and do what the button says: both, or nothing."""
+    actor, values = member(request), dict(form.cleaned_data)
+    publish_at = values.pop("publish_at", None)
+    with transaction.atomic():
+        post = actions.update_post(post, actor=actor, **values) if post else actions.create_post(actor=actor, **values)
+        if "publish" in request.POST and not post.is_published:
+            post, said = actions.publish_post(post, actor=actor), "Published. Everybody can read it now."
+        elif "schedule" in request.POST and not post.is_published:
+            post = actions.schedule_post(post, actor=actor, publish_at=publish_at)
+            said = _scheduled(post)
+        elif "draft" in request.POST and post.is_scheduled:
+            post, said = actions.unschedule_post(post, actor=actor), "Saved as a draft. It's no longer scheduled."
+        else:
+            said = "Saved as a draft." if post.status == Status.DRAFT else "Saved."
+    messages.success(request, said)
+    return post
+
+
+def _scheduled(post: Post) -> str:
+    return f"Scheduled. It publishes itself on {post.publish_at:%-d %B %Y at %H:%M} UTC."
 
 
 def _editor(request: HttpRequest, form: PostForm, post: Post | None = None) -> HttpResponse:

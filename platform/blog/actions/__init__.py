@@ -1,0 +1,22 @@
+"""All that changes the blog. Each action checks `blog.rules`, is atomic, and takes effect outside on commit.
+
+Each raises `NotAllowedError` where the rules forbid it, and `InvalidError` where values are not acceptable.
+"""
+
+from blog.actions.comments import add_comment, delete_comment, edit_comment
+from blog.actions.posts import create_post, delete_post, publish_post, unpublish_post, update_post
+from blog.actions.scheduling import publish_due_posts, schedule_post, unschedule_post
+
+__all__ = [
+    "add_comment",
+    "create_post",
+    "delete_comment",
+    "delete_post",
+    "edit_comment",
+    "publish_due_posts",
+    "publish_post",
+    "schedule_post",
+    "unpublish_post",
+    "unschedule_post",
+    "update_post",
+]

@@ -1,0 +1,112 @@
+"""A post's life, from its first line to its end."""
+
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from blog import rules
+from blog.actions.texts import checked_description, checked_title, normalised, set_body
+from blog.models import Post, Status
+from blog.queries import pictures_of
+from blog.slugs import free_slug
+
+_ATTEMPTS_AT_A_SLUG = 5
+
+
+def create_post(*, actor: User, title: str, body: str, description: str = "") -> Post:
+    """Write a new draft by `actor`."""
+    rules.require(rules.can_write_posts, actor, None, action="create_post")
+    post = Post(author=actor, title=checked_title(title), description=checked_description(description))
+    set_body(post, body)
+    insert_with_free_slug(post)
+    return post
+
+
+def update_post(
+    post: Post, *, actor: User, title: str | None = None, body: str | None = None, description: str | None = None
+) -> Post:
+    """Change what is given of a post; what is None stays. Nothing is written where nothing differs."""
+    rules.require(rules.can_edit_post, actor, post, action="update_post")
+    with transaction.atomic():
+        post = locked_post(post)
+        changed: dict[str, Any] = {}
+        if title is not None:
+            changed["title"] = checked_title(title)
+        if description is not None:
+            changed["description"] = checked_description(description)
+        changed = {name: value for name, value in changed.items() if getattr(post, name) != value}
+        for name, value in changed.items():
+            setattr(post, name, value)
+        fields = list(changed)
+        if body is not None and normalised(body) != post.body_markdown:
+            set_body(post, body, pictures=partial(pictures_of, post))
+            fields += ["body_markdown", "body_html", "excerpt"]
+        if fields:
+            post.updated_at = timezone.now()
+            post.save(update_fields=[*fields, "updated_at"])
+    return post
+
+
+def publish_post(post: Post, *, actor: User) -> Post:
+    """Let everybody read a post, from now on; one that is published already stays as it is."""
+    rules.require(rules.can_publish_post, actor, post, action="publish_post")
+    with transaction.atomic():
+        post = locked_post(post)
+        if not post.is_published:
+            release(post)
+    return post
+
+
+def release(post: Post) -> None:
+    """Make a locked post public; who may is for the caller to ask."""
+    post.status, post.published_at = Status.PUBLISHED, timezone.now()
+    post.publish_at = post.scheduled_by = None
+    post.save(update_fields=["status", "published_at", "publish_at", "scheduled_by"])
+
+
+def unpublish_post(post: Post, *, actor: User) -> Post:
+    """Take a post back to a draft; its comments stay with it."""
+    rules.require(rules.can_unpublish_post, actor, post, action="unpublish_post")
+    with transaction.atomic():
+        post = locked_post(post)
+        if post.is_published:
+            post.status, post.published_at = Status.DRAFT, None
+            post.save(update_fields=["status", "published_at"])
+    return post
+
+
+def delete_post(post: Post, *, actor: User) -> None:
+    """Delete a post with its comments and images; the files go once that is certain."""
+    rules.require(rules.can_edit_post, actor, post, action="delete_post")
+    with transaction.atomic():
+        post = locked_post(post)
+        for image in post.images.all():
+            transaction.on_commit(partial(image.file.storage.delete, str(image.file)), robust=True)
+        post.delete()
+
+
+def insert_with_free_slug(post: Post, *, source: str = "", hint: str = "") -> None:
+    """Store a new post under a slug made from `source` (its title, if empty) that nobody has.
+
+    Raises:
+        IntegrityError: something else than the slug is wrong.
+    """
+    for attempt in range(1, _ATTEMPTS_AT_A_SLUG + 1):
+        post.slug = free_slug(source or post.title, hint=hint)
+        try:
+            with transaction.atomic():
+                post.save(force_insert=True)
+        except IntegrityError:
+            # Somebody took the slug in between; if nobody did, it's another constraint.
+            if attempt == _ATTEMPTS_AT_A_SLUG or not Post.objects.filter(slug=post.slug).exists():
+                raise
+        else:
+            return
+
+
+def locked_post(post: Post) -> Post:
+    """Return the post as it is now, and nobody else's to change until the transaction ends."""
+    return Post.objects.select_for_update(of=("self",)).select_related("author").get(pk=post.pk)
