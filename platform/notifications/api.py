@@ -17,6 +17,8 @@ from notifications.models import Notification
 
 
 class NotificationSerializer(serializers.ModelSerializer[Notification]):
+    title = serializers.CharField(source="headline", read_only=True)
+
     class Meta:
         model = Notification
         fields: ClassVar[list[str]] = [
@@ -25,7 +27,9 @@ class NotificationSerializer(serializers.ModelSerializer[Notification]):
             "title",
             "body",
             "url",
+            "count",
             "created_at",
+            "latest_at",
             "read_at",
             "request_id",
         ]

@@ -5,6 +5,7 @@ from typing import Any
 from channels.db import database_sync_to_async
 
 from notifications import actions, queries
+from notifications.push import group_of
 from notifications.sockets import FrameError, Handler, JsonSocket
 
 _LARGEST_ID = 2**63 - 1
@@ -26,7 +27,7 @@ class NotificationConsumer(JsonSocket):
         """Join the person's group, and tell how much is unread."""
         if not await self.accept_user():
             return
-        self._group = actions.group_of(self.scope["user"].pk)
+        self._group = group_of(self.scope["user"].pk)
         # First the group, then the count: what comes in between is pushed.
         await self.channel_layer.group_add(self._group, self.channel_name)
         await self._send_state()

@@ -24,6 +24,11 @@ _SEND_TIMEOUT_SECONDS = 5.0
 _EXIT_TIMEOUT_SECONDS = 2.0
 
 
+def group_of(user_id: int) -> str:
+    """Return the channel-layer group of a person's open pages."""
+    return f"notifications.user-{user_id}"
+
+
 class Pusher:
     """The background thread of one process, and what waits for it."""
 

@@ -8,7 +8,8 @@ from celery.signals import worker_process_shutdown
 from django.db import OperationalError
 
 from accounts.models import User
-from notifications import actions, push
+from notifications import push
+from notifications.delivery import actions as delivery
 from telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -23,20 +24,14 @@ log = get_logger(__name__)
     retry_jitter=True,
     max_retries=5,
 )
-def notify_user(self: Task, *, recipient_id: int, kind: str, title: str, url: str, body: str = "") -> None:
+def notify_user(self: Task, *, recipient_id: int, **notification: str) -> None:
     """Write a notification and push it to the recipient's open pages."""
     recipient = User.objects.filter(pk=recipient_id).first()
     if recipient is None:
         log.info("notifications.recipient_gone", recipient_id=recipient_id)
         return
-    actions.create_notification(
-        recipient,
-        kind=kind,
-        title=title,
-        url=url,
-        body=body,
-        source_task_id=uuid.UUID(self.request.id) if self.request.id else None,
-    )
+    source_task_id = uuid.UUID(self.request.id) if self.request.id else None
+    delivery.create_notification(recipient, source_task_id=source_task_id, **notification)
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]

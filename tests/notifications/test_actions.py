@@ -9,7 +9,8 @@ from django.db import transaction
 from accounts.models import User
 from audit.models import Event
 from notifications import actions, queries
-from notifications.errors import UnsafeUrlError
+from notifications.delivery.actions import create_notification
+from notifications.errors import TopicError, UnknownKindError, UnsafeUrlError
 from notifications.models import Notification
 from notifications.tasks import notify_user
 from tasks.models import State, TaskRun
@@ -19,7 +20,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def notify(user: User, **fields: str) -> Notification:
-    return actions.create_notification(user, **{"kind": "comment", "title": "Hello", "url": "/blog/x/", **fields})
+    notification = create_notification(user, **{"kind": "comment", "title": "Hello", "url": "/blog/x/", **fields})
+    assert notification is not None
+    return notification
 
 
 def test_a_request_enqueues_a_task_with_the_transaction(author: User, reader: User) -> None:
@@ -27,7 +30,8 @@ def test_a_request_enqueues_a_task_with_the_transaction(author: User, reader: Us
         actions.request_notification(author, kind="comment", title="Hello", url="/blog/x/", actor=reader)
         raise RuntimeError
     assert not TaskRun.objects.exists()
-    actions.request_notification(author, kind="comment", title="Hello", url="/blog/x/", actor=reader)
+    about = {"topic": "blog.post-1", "topic_title": "“Clocks”"}
+    actions.request_notification(author, kind="comment", title="Hello", url="/blog/x/", actor=reader, **about)
     run = TaskRun.objects.get()
     assert (run.name, run.queue, run.state) == ("notifications.notify_user", "notifications", State.PUBLISHED)
 
@@ -43,6 +47,23 @@ def test_an_address_elsewhere_is_refused(author: User, reader: User, url: str) -
         actions.request_notification(author, kind="comment", title="x", url=url, actor=reader)
     with pytest.raises(UnsafeUrlError):
         notify(author, url=url)
+
+
+def test_an_unknown_kind_is_refused_with_those_there_are(author: User, reader: User) -> None:
+    with pytest.raises(UnknownKindError, match=r"'gossip'\. Kinds are: comment, reply"):
+        actions.request_notification(author, kind="gossip", title="x", url="/", actor=reader)
+    with pytest.raises(UnknownKindError):
+        notify(author, kind="gossip")
+    assert not TaskRun.objects.exists()
+
+
+@pytest.mark.parametrize("topic", [("blog.post-1", ""), ("", "Clocks"), ("x" * 101, "Clocks"), ("a\n", "Clocks")])
+def test_a_topic_needs_a_key_and_a_name(author: User, reader: User, topic: tuple[str, str]) -> None:
+    fields = {"kind": "comment", "title": "x", "url": "/", "topic": topic[0], "topic_title": topic[1]}
+    with pytest.raises(TopicError):
+        actions.request_notification(author, actor=reader, **fields)
+    with pytest.raises(TopicError):
+        notify(author, **fields)
 
 
 def test_the_task_writes_one_notification_however_often_it_runs(author: User) -> None:

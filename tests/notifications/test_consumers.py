@@ -8,7 +8,7 @@ from channels.db import database_sync_to_async
 
 from accounts.models import User
 from audit.models import Event
-from notifications import actions
+from notifications.delivery.actions import create_notification
 from notifications.models import Notification
 from notifications.sockets import BURST_FRAMES, LONGEST_FRAME
 from tests.notifications.client import SocketClient
@@ -20,7 +20,9 @@ Connect = Callable[..., Awaitable[SocketClient]]
 
 @database_sync_to_async
 def notify(user: User, title: str = "A comment") -> Notification:
-    return actions.create_notification(user, kind="comment", title=title, url="/blog/a-post/")
+    notification = create_notification(user, kind="comment", title=title, url="/blog/a-post/")
+    assert notification is not None
+    return notification
 
 
 async def test_a_stranger_is_refused(connect: Connect) -> None:

@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import Event
-from notifications import actions
+from notifications.delivery.actions import create_notification
 from notifications.models import Notification
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -13,7 +13,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def notification(author: User) -> Notification:
-    return actions.create_notification(author, kind="comment", title="<b>Hi</b>", url="/blog/x/")
+    notification = create_notification(author, kind="comment", title="<b>Hi</b>", url="/blog/x/")
+    assert notification is not None
+    return notification
 
 
 def test_a_stranger_is_sent_to_the_login(client: Client, notification: Notification) -> None:

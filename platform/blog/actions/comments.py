@@ -39,6 +39,8 @@ def add_comment(post: Post, *, author: User, body: str) -> Comment:
                     actor=author,
                     title=f"{author.name} commented on “{post.title}”",
                     url=comment.get_absolute_url(),
+                    topic=f"blog.post-{post.pk}",
+                    topic_title=f"“{post.title}”",
                 )
         log.info("blog.comment_added", comment_id=comment.pk, post_id=post.pk)
     return comment

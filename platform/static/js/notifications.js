@@ -34,6 +34,7 @@ function toastBox() {
 
 function showToast(notification, onOpen) {
   const box = toastBox();
+  box.querySelector(`[data-toast="${Number(notification.id)}"]`)?.remove();
   const toast = document.createElement("div");
   toast.className = "toast";
   toast.dataset.toast = notification.id;
@@ -75,7 +76,11 @@ function showToast(notification, onOpen) {
 
 function prependToList(notification) {
   const list = document.querySelector("[data-notifications]");
-  if (!list || list.querySelector(`[data-notification="${Number(notification.id)}"]`)) return;
+  if (!list) return;
+  // One that stands for several grows: it comes anew, to the top.
+  const before = list.querySelector(`[data-notification="${Number(notification.id)}"]`);
+  const hadFocus = before?.contains(document.activeElement);
+  before?.remove();
   const item = document.createElement("li");
   item.className = "notification unread";
   item.dataset.notification = String(notification.id);
@@ -96,7 +101,7 @@ function prependToList(notification) {
   }
   const meta = document.createElement("p");
   meta.className = "meta";
-  const kind = String(notification.kind);
+  const kind = String(notification.kind).replaceAll("_", " ");
   meta.textContent = `${kind.charAt(0).toUpperCase()}${kind.slice(1)} · now`;
   text.append(meta);
   const form = document.createElement("form");
@@ -108,6 +113,7 @@ function prependToList(notification) {
   form.append(button);
   item.append(text, form);
   list.prepend(item);
+  if (hadFocus) (item.querySelector("a") ?? button).focus();
   list.hidden = false;
   for (const empty of document.querySelectorAll("[data-notifications-empty]")) empty.hidden = true;
 }
