@@ -1,17 +1,15 @@
 """A story's background tasks: asked for, begun, tried again and why, ended."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from audit.models import Event
 from ops.exceptions import said
 from ops.steps import Span, duration_ms, queue_wait_ms
-from tasks.models import State, TaskRun
+from tasks.models import State, TaskAttempt, TaskRun
 
-# What the ledger's events of a task's row are of.
-_OBJECT_TYPE = TaskRun._meta.label_lower
+_SAME_MS = 500  # the database's clock and the span's may differ by so much
 # Celery's words for what came of an attempt, as ours; others, as `revoked`, are the same.
 _STATES = {"success": "succeeded", "failure": "failed", "retry": "retried"}
 
@@ -24,7 +22,7 @@ class Attempt:
     begin_ms: float | None = None
     wait_ms: float | None = None
     duration_ms: float | None = None
-    state: str = ""  # succeeded, retried, failed, revoked, rejected, running
+    state: str = ""  # succeeded, retried, failed, lost, cancelled, revoked, rejected, running
     reason: str = ""  # why it was to be tried again, or failed
     process: str = ""
     key: str = ""  # its row in the waterfall
@@ -53,11 +51,14 @@ class Task:
     @property
     def has_failed(self) -> bool:
         """Whether it was given up."""
-        return self.state == State.FAILED or (not self.state and bool(self.attempts) and _last(self) == "failed")
+        return self.state == State.DEAD or (not self.state and bool(self.attempts) and _last(self) == "failed")
 
 
-def tasks_of(spans: Sequence[Span], rows: Sequence[TaskRun], events: Sequence[Event], begin_ns: int) -> list[Task]:
-    """Return the tasks of a story, in the order in which they were asked for."""
+def tasks_of(spans: Sequence[Span], rows: Sequence[TaskRun], begin_ns: int) -> list[Task]:
+    """Return the tasks of a story, in the order in which they were asked for.
+
+    A row brings its attempts; the spans tell more of those that they know.
+    """
     found: dict[str, Task] = {str(row.pk): _of_row(row, begin_ns) for row in rows}
     for span in spans:
         attributes = span["attributes"]
@@ -71,9 +72,11 @@ def tasks_of(spans: Sequence[Span], rows: Sequence[TaskRun], events: Sequence[Ev
                 task.asked_ms = (span["start_ns"] - begin_ns) / 1e6
             case "process":
                 task.attempts.append(_of_span(span, begin_ns))
+    kept = {str(row.pk): [_of_attempt(attempt, begin_ns) for attempt in row.tries.all()] for row in rows}
     for task in found.values():
-        if not task.attempts:
-            task.attempts = _of_ledger(task.id, events, begin_ns)
+        # A worker that was killed left no span, but its attempt has a row.
+        if len(task.attempts) < len(kept.get(task.id, ())):
+            task.attempts = _merged(task.attempts, kept[task.id])
         task.attempts.sort(key=lambda attempt: attempt.number)
         if not task.state and task.attempts:
             task.state_label = _last(task).capitalize()
@@ -90,7 +93,7 @@ def _of_row(row: TaskRun, begin_ns: int) -> Task:
         name=row.name,
         queue=row.queue,
         state=row.state,
-        state_label=row.get_state_display(),
+        state_label=row.state_label,
         asked_ms=_since(row.enqueued_at, begin_ns),
         ended_ms=_since(row.finished_at, begin_ns) if row.finished_at else None,
         error=row.error,
@@ -129,27 +132,29 @@ def _reason(retry: dict[str, Any] | None, failure: dict[str, Any] | None, span: 
     return str(span.get("status_detail") or span["attributes"].get("error.type") or "")
 
 
-def _of_ledger(task_id: str, events: Sequence[Event], begin_ns: int) -> list[Attempt]:
-    """The attempts as the ledger has them: it outlives the spans, and knows the states that a task's row went through.
+def _of_attempt(attempt: TaskAttempt, begin_ns: int) -> Attempt:
+    return Attempt(
+        number=attempt.number,
+        begin_ms=_since(attempt.started_at, begin_ns),
+        duration_ms=attempt.run_seconds * 1_000,
+        state=attempt.outcome or "running",
+        reason=attempt.error,
+        process=attempt.worker,
+    )
 
-    What it says of a task's time is when each state was written.
-    """
-    attempts: list[Attempt] = []
-    for event in events:
-        if event.object_type != _OBJECT_TYPE or event.object_id != task_id:
-            continue
-        changes = event.differences
-        state = changes.get("state", [None, None])[1]
-        error = str(changes.get("error", [None, None])[1] or "")
-        at = _since(event.recorded_at, begin_ns)
-        if state == State.RUNNING:
-            attempts.append(Attempt(len(attempts) + 1, begin_ms=at, state="running"))
-        elif attempts and state in (State.RETRYING, State.SUCCEEDED, State.FAILED):
-            last = attempts[-1]
-            last.state = "retried" if state == State.RETRYING else str(state)
-            last.reason = error if state != State.SUCCEEDED else ""
-            last.duration_ms = (at or 0.0) - (last.begin_ms or 0.0)
-    return attempts
+
+def _merged(told: Sequence[Attempt], kept: Sequence[Attempt]) -> list[Attempt]:
+    """Return the attempts that the database keeps, each with what its span tells where there's one."""
+    left = sorted(told, key=lambda attempt: attempt.begin_ms or 0.0)
+    merged = []
+    for attempt in kept:
+        same = next((one for one in left if abs((one.begin_ms or 0.0) - (attempt.begin_ms or 0.0)) < _SAME_MS), None)
+        if same is None:
+            merged.append(attempt)
+        else:
+            left.remove(same)
+            merged.append(replace(same, number=attempt.number))
+    return merged + left
 
 
 def _since(moment: datetime, begin_ns: int) -> float | None:

@@ -80,7 +80,10 @@ def tell(request_id: str) -> Story:
         events = events[:_EVENT_LIMIT]
         missing.append(f"Only the first {_EVENT_LIMIT} ledger events are shown; the ledger holds the rest.")
     rows = list(
-        TaskRun.objects.filter(request_id=request_id).defer("message", "carrier").order_by("enqueued_at")[:_MOST_TASKS]
+        TaskRun.objects.filter(request_id=request_id)
+        .defer("message", "carrier")
+        .prefetch_related("tries")
+        .order_by("enqueued_at")[:_MOST_TASKS]
     )
     begin_ns = _beginning(kept.spans, events, rows)
     for line in kept.lines:
@@ -88,7 +91,7 @@ def tell(request_id: str) -> Story:
     placed, left = events_by_span(events, kept.spans)
     drawn = sorted([*kept.spans, *lines.as_spans(kept.lines)], key=lambda span: span["start_ns"])
     rows_drawn = steps.order(drawn, placed, begin_ns) if kept.spans else []
-    tasks = runs.tasks_of(kept.spans, rows, events, begin_ns)
+    tasks = runs.tasks_of(kept.spans, rows, begin_ns)
     pushes = pushes_of(kept.spans, begin_ns)
     kinds = statements.by_kind(kept.spans)
     if kept.is_answering:

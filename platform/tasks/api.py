@@ -30,7 +30,7 @@ class TaskRunSerializer(serializers.ModelSerializer[TaskRun]):
             "attempts",
             "enqueued_at",
             "eta",
-            "published_at",
+            "sent_at",
             "started_at",
             "finished_at",
             "queue_wait_seconds",

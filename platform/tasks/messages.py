@@ -1,5 +1,6 @@
 """The two forms of a task's arguments: one to publish it again, one for people to read."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from telemetry.redaction import redact
 # Celery's JSON, which knows dates, UUIDs and decimals.
 _encode: Callable[[Any], str] = kombu_json.dumps
 _decode: Callable[[str], Any] = kombu_json.loads
+_LONGEST_MESSAGE_CHARACTERS = 1_000_000
 _LONGEST_TEXT = 200
 _MOST_ITEMS = 20
 _DEEPEST = 4
@@ -22,12 +24,24 @@ _PROCESS_OPTIONS = frozenset({"producer", "publisher", "connection", "router", "
 def freeze(args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     """Return a task's message as JSON, as Celery's JSON serializer would write it.
 
-    Raises TypeError (or kombu's EncodeError) where an argument has no JSON form.
+    Raises TypeError (or kombu's EncodeError) where an argument has no JSON form, ValueError where it's too long.
     """
     kept = {key: value for key, value in options.items() if key not in _PROCESS_OPTIONS and value is not None}
     if "queue" in kept:
         kept["queue"] = queue_name(kept["queue"])
-    return _encode({"args": list(args), "kwargs": dict(kwargs), "options": kept})
+    message = _encode({"args": list(args), "kwargs": dict(kwargs), "options": kept})
+    if len(message) > _LONGEST_MESSAGE_CHARACTERS:
+        raise ValueError(
+            f"The task's arguments have {len(message):,} characters as JSON; at most {_LONGEST_MESSAGE_CHARACTERS:,} "
+            "may be sent. Store them, and send where they are."
+        )
+    return message
+
+
+def key_of(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return what tells a task with these arguments from others."""
+    arguments = _encode({"args": list(args), "kwargs": dict(sorted(kwargs.items()))})
+    return f"{name[:120]}:{hashlib.sha256(arguments.encode()).hexdigest()[:32]}"
 
 
 def thaw(message: str) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:

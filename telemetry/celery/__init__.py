@@ -12,12 +12,12 @@ from celery.app.task import Task
 
 from telemetry import logs
 from telemetry.celery import queues, runs, ticks
-from telemetry.celery.carriers import carried_headers
+from telemetry.celery.carriers import CONTEXT_HEADER, carried_headers
 from telemetry.faults import fails_open
 from telemetry.logs import get_logger
 from telemetry.tracing import provider
 
-__all__ = ["carried_headers", "connect"]
+__all__ = ["CONTEXT_HEADER", "carried_headers", "connect"]
 
 log = get_logger("celery")
 _LONGEST_FLUSH_MILLISECONDS = 2_000

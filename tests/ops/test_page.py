@@ -16,7 +16,7 @@ from accounts.models import User
 from audit.models import Event
 from blog.models import Post
 from ops import gaps, story
-from tasks.models import State, TaskRun
+from tasks.models import TaskRun
 from telemetry.context import Context, new_request_id, use
 from telemetry.tracing import lines, provider
 from telemetry.tracing.store import recent_spans
@@ -57,15 +57,13 @@ def test_a_failed_pipeline_is_told_with_each_attempt_and_its_reason(page: Client
     assert "of waiting squeezed" in html
 
 
-def test_after_the_spans_expired_the_ledger_still_tells_a_tasks_attempts(page: Client) -> None:
+def test_after_the_spans_expired_the_database_still_tells_a_tasks_attempts(page: Client) -> None:
     request_id, run_id = new_request_id(), uuid.uuid4()
     with use(Context(request_id=request_id)):
-        run = TaskRun.objects.create(id=run_id, name="tasks.report", request_id=request_id)
-        for state, error in ((State.RUNNING, ""), (State.RETRYING, "OperationalError: gone"), (State.RUNNING, "")):
-            TaskRun.objects.filter(pk=run_id).update(state=state, error=error)
-        run.refresh_from_db()
-        run.state = State.SUCCEEDED
-        run.save()
+        run = TaskRun.objects.create(id=run_id, name="tests.report", request_id=request_id, outcome="succeeded")
+    begin = timezone.now()
+    run.tries.create(number=1, started_at=begin, ended_at=begin, outcome="retried", error="OperationalError: gone")
+    run.tries.create(number=2, started_at=begin, ended_at=begin, outcome="succeeded")
     (task,) = json_of(page, request_id)["tasks"]
 
     assert task["state"] == "succeeded"
@@ -159,9 +157,9 @@ def test_a_request_whose_spans_expired_says_so() -> None:
 
 def test_a_task_that_no_worker_began_is_missing(page: Client) -> None:
     request_id = new_request_id()
-    TaskRun.objects.create(id=uuid.uuid4(), name="tasks.report", request_id=request_id, state=State.PUBLISHED)
+    TaskRun.objects.create(id=uuid.uuid4(), name="tasks.report", request_id=request_id)
 
-    assert "Task tasks.report is published: no worker has begun it." in json_of(page, request_id)["missing"]
+    assert "Task tasks.report is queued: no worker has begun it." in json_of(page, request_id)["missing"]
 
 
 def test_it_links_to_other_tools_only_where_they_are_set(page: Client, recorder: Recorder, settings: Any) -> None:

@@ -12,7 +12,7 @@ from django.db import transaction
 import audit
 from audit.models import Event
 from chat.models import Room
-from tasks.actions import publish_waiting
+from tasks.actions.sweeping import sweep
 from tasks.models import State, TaskRun
 from telemetry.context import Actor, Context, current, new_request_id, use
 
@@ -24,7 +24,9 @@ def write_room(slug: str) -> None:
     Room.objects.create(slug=slug, name="x")
 
 
-@shared_task(name="tests.write_in_turn", bind=True, autoretry_for=(OSError,), retry_backoff=False, max_retries=3)
+@shared_task(
+    name="tests.write_in_turn", bind=True, autoretry_for=(OSError,), retry_backoff=False, default_retry_delay=1
+)
 def write_in_turn(self: Any) -> None:
     Room.objects.create(slug=f"attempt-{self.request.retries + 1}", name="x")
     if self.request.retries < 2:
@@ -140,7 +142,7 @@ def test_a_task_published_later_by_the_outbox_still_belongs_to_its_request(
     monkeypatch.undo()
     with use(Context(request_id=new_request_id(), origin="task", actor_source=Actor("system"))):
         TaskRun.objects.update(enqueued_at="2026-01-01T00:00Z")
-        publish_waiting()
+        sweep()
     work_off()
 
     assert told(rooms()["late"]) == ("user", "7", "alice", "task", "tests.write_room", alice.request_id)

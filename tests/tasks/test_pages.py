@@ -9,14 +9,14 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import Event
-from tasks.models import State, TaskRun
+from tasks.models import Outcome, TaskRun
 from tasks.templatetags.durations import duration
 
 pytestmark = pytest.mark.django_db
 
 
 def make_run(actor: User, **fields: Any) -> TaskRun:
-    values = {"id": uuid.uuid4(), "name": "tests.note", "queue": "default", "state": State.SUCCEEDED}
+    values = {"id": uuid.uuid4(), "name": "tests.note", "queue": "default", "outcome": Outcome.SUCCEEDED}
     return TaskRun.objects.create(
         **{**values, "actor_type": "user", "actor_id": str(actor.pk), "actor_label": actor.username, **fields}
     )
@@ -43,7 +43,7 @@ def test_a_stranger_is_sent_to_the_login(client: Client) -> None:
 
 def test_people_see_their_own_runs_and_operators_all(client: Client, reader: User, operator: User) -> None:
     make_run(reader, name="tests.mine")
-    make_run(operator, name="tests.other", error="ValueError: <b>", state=State.FAILED)
+    make_run(operator, name="tests.other", error="ValueError: <b>", outcome=Outcome.DEAD)
     client.force_login(reader)
     page = client.get("/tasks/").content.decode()
     assert "tests.mine" in page
@@ -52,14 +52,14 @@ def test_people_see_their_own_runs_and_operators_all(client: Client, reader: Use
     page = client.get("/tasks/").content.decode()
     assert "tests.mine" in page
     assert "ValueError: &lt;b&gt;" in page
-    page = client.get("/tasks/?state=failed").content.decode()
+    page = client.get("/tasks/?state=dead").content.decode()
     assert "tests.mine" not in page
     assert client.get("/tasks/?state=nonsense&page=x").status_code == 200
 
 
 def test_the_api_lists_and_filters(client: Client, operator: User) -> None:
     run = make_run(operator, request_id="req-12345678")
-    make_run(operator, state=State.QUEUED)
+    make_run(operator, outcome="")
     client.force_login(operator)
     assert len(client.get("/api/tasks/runs/").json()["results"]) == 2
     only = client.get("/api/tasks/runs/?request_id=req-12345678&state=succeeded").json()["results"]

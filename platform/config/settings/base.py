@@ -9,7 +9,7 @@ from environs import Env
 
 from config.embedded import addresses
 from config.redis_urls import BROKER, CACHE, CHANNELS, TELEMETRY, for_kombu, with_database
-from tasks.schedule import BEAT_SCHEDULE, QUEUES
+from tasks.schedule import BEAT_SCHEDULE, DEFAULT_PRIORITY, QUEUES
 
 django_stubs_ext.monkeypatch()  # lets Django's generic classes be subscripted at run time
 
@@ -146,14 +146,20 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = for_kombu(REDIS_URL, BROKER)
 # A broker that does not answer is given up soon: the outbox holds the task.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 10}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 1,
+    "socket_timeout": 10,
+    "priority_steps": [0, 3, 6, 9],
+}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 # A worker takes from all of these unless told otherwise; a name that isn't here is refused at publish.
 CELERY_TASK_QUEUES: dict[str, dict[str, Any]] = {name: {} for name in QUEUES}
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_DEFAULT_PRIORITY = DEFAULT_PRIORITY
+# A task's row is the truth, and its result: a message only wakes a worker, which takes it once and for all.
+CELERY_RESULT_BACKEND = "tasks.backend:RunBackend"
+CELERY_TASK_ACKS_LATE = False
+CELERY_DB_REUSE_MAX = 10_000  # tasks that share a connection
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -1,0 +1,1 @@
+"""What writes: enqueuing, attempts, sweeping, operating."""

@@ -1,0 +1,134 @@
+"""Asking for a task: its row in the caller's transaction, its message after the commit."""
+
+import contextlib
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from tasks import messages, metrics
+from tasks.errors import describe_error
+from tasks.models import TaskRun
+from telemetry import context
+from telemetry.celery import carried_headers
+from telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+# What is due later than this waits in the database: a worker would hold it in memory, and Redis deliver it twice.
+LONGEST_BROKER_DELAY = timedelta(seconds=60)
+
+
+def enqueue_run(
+    run_id: uuid.UUID,
+    *,
+    name: str,
+    queue: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    max_attempts: int,
+    dead_letter: str = "",
+    unique_key: str = "",
+    is_id_given: bool = False,
+) -> tuple[uuid.UUID, bool]:
+    """Insert the row of a task in the caller's transaction, with the context it's asked for in.
+
+    Returns the run's id, and whether its message is to be sent after the commit. Where the given id was used before,
+    or an unfinished run has the unique key, it's that run's id, and nothing is to be sent.
+    Raises TypeError where an argument has no JSON form.
+    """
+    cause = context.current()
+    actor = cause.actor
+    eta = messages.as_time(options.get("eta"))
+    is_sent = is_soon(eta)
+    run = TaskRun(
+        id=run_id,
+        name=name[:200],
+        queue=queue[:100],
+        priority=int(options.get("priority") or 0),
+        arguments=messages.summarise(args, kwargs),
+        message=messages.freeze(args, kwargs, options),
+        carrier=carried_headers(),
+        unique_key=unique_key[:200],
+        dead_letter=dead_letter,
+        max_attempts=max_attempts,
+        eta=eta,
+        sent_at=Now() if is_sent else None,
+        request_id=cause.request_id,
+        trace_id=cause.trace_id[:32],
+        actor_type=actor.type[:20],
+        actor_id=actor.id[:100],
+        actor_label=actor.label[:200],
+        parent_task_id=cause.task_id[:64],
+    )
+    if not unique_key and not is_id_given:
+        run.save(force_insert=True)
+        return run_id, is_sent
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+    except IntegrityError:
+        existing = _existing_run(run_id, unique_key)
+        if existing is None:
+            raise
+        log.info("tasks.already_enqueued", task_name=name, run_id=str(existing))
+        return existing, False
+    return run_id, is_sent
+
+
+def adopt_run(
+    run_id: uuid.UUID, *, name: str, queue: str, args: Sequence[Any], kwargs: Mapping[str, Any], max_attempts: int
+) -> None:
+    """Insert the row of a task that was sent without one, by name and from elsewhere; its worker calls this."""
+    cause = context.current()
+    with contextlib.suppress(IntegrityError), context.bind(task_id=cause.parent_task_id):
+        enqueue_run(
+            run_id,
+            name=name,
+            queue=queue,
+            args=args,
+            kwargs=kwargs,
+            options={},
+            max_attempts=max_attempts,
+            is_id_given=True,
+        )
+
+
+def send_or_put_back(run_id: uuid.UUID, name: str, send: Callable[[], object]) -> bool:
+    """Hand a run's message to the broker; what it doesn't take is left to the sweep, and the caller isn't hurt."""
+    try:
+        send()
+    except Exception as error:
+        metrics.PUBLISH_FAILURES.labels(task=name).inc()
+        log.warning("tasks.publish_failed", task_name=name, run_id=str(run_id), error=describe_error(error))
+        TaskRun.objects.filter(id=run_id, outcome="", lease_expires_at=None).update(sent_at=None)
+        return False
+    return True
+
+
+def send_again(run: TaskRun) -> None:
+    """Send a run's message as it was written down; what it had to wait for is over. Raises what the broker raises."""
+    args, kwargs, options = messages.thaw(run.message or "")
+    options.pop("eta", None)
+    # The context and trace that it was asked for in, not the sweep's.
+    options["headers"] = {**options.get("headers", {}), **run.carrier}
+    current_app.send_task(run.name, args, kwargs, task_id=str(run.id), add_to_parent=False, **options)
+
+
+def is_soon(eta: datetime | None) -> bool:
+    """Return whether the broker may keep a message until `eta`."""
+    return eta is None or eta - timezone.now() <= LONGEST_BROKER_DELAY
+
+
+def _existing_run(run_id: uuid.UUID, unique_key: str) -> uuid.UUID | None:
+    if TaskRun.objects.filter(id=run_id).exists():
+        return run_id
+    if not unique_key:
+        return None
+    return TaskRun.objects.filter(unique_key=unique_key, outcome="").values_list("id", flat=True).first()

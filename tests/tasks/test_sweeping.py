@@ -1,0 +1,202 @@
+"""What was left behind is found and set going again, and what the ledger holds of a task's life."""
+
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import shared_task
+from django.db import connection, transaction
+from django.utils import timezone
+from kombu import Connection
+
+from audit.models import Event
+from tasks.actions import attempts, enqueuing
+from tasks.actions.sweeping import sweep
+from tasks.models import State, TaskRun
+from telemetry import context
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOWHERE = "redis://127.0.0.1:1/0"
+AT_ONCE = timedelta(0)
+WAITING = (State.QUEUED, None)
+
+
+@shared_task(name="tests.note")
+def note(text: str, when: Any = None) -> str:
+    return text
+
+
+def enqueue_unsent(*args: Any, **options: Any) -> TaskRun:
+    """Enqueue while the broker is down."""
+    with Connection(NOWHERE, transport_options={"max_retries": 0}) as dead:
+        result = note.apply_async(args, connection=dead, **options)
+    return TaskRun.objects.get(id=result.id)
+
+
+def sweep_all() -> int:
+    return sweep(unsent_age=AT_ONCE, lost_age=AT_ONCE)
+
+
+def test_what_the_broker_refused_is_sent(work_off: Callable[..., Any]) -> None:
+    run = enqueue_unsent("hello")
+    assert (run.state, run.sent_at) == WAITING
+    assert sweep(unsent_age=AT_ONCE) == 1
+    work_off()
+    run.refresh_from_db()
+    assert (run.state, run.attempts) == (State.SUCCEEDED, 1)
+    assert sweep_all() == 0
+
+
+def test_what_a_crash_left_between_commit_and_publish_is_sent(take_message: Callable[..., Any]) -> None:
+    with transaction.atomic():
+        result = note.delay("hello")
+        connection.run_on_commit = []  # the process dies here
+    assert take_message() is None
+    assert sweep(lost_age=AT_ONCE) == 1
+    assert take_message().headers["id"] == result.id
+
+
+def test_what_redis_lost_is_sent_once_more(take_message: Callable[..., Any], redis_client: Any) -> None:
+    lost = {note.delay(str(number)).id for number in range(5)}
+    redis_client.delete(*redis_client.scan_iter("default*"))
+    assert sweep(lost_age=AT_ONCE) == 5
+    assert {take_message().headers["id"] for _ in range(5)} == lost
+    assert take_message() is None
+
+
+def test_what_the_broker_still_holds_is_left_alone(take_message: Callable[..., Any]) -> None:
+    note.delay("waits")
+    assert sweep_all() == 0
+    assert take_message() is not None
+    assert take_message() is None
+
+
+def test_what_was_overtaken_is_lost_though_its_queue_is_not_empty(take_message: Callable[..., Any]) -> None:
+    lost = note.delay("lost")
+    take_message()
+    TaskRun.objects.update(sent_at=timezone.now() - timedelta(minutes=1))
+    later = note.delay("later")
+    take_message()
+    note.delay("still waits")
+    assert sweep_all() == 0
+    attempts.claim_run(uuid.UUID(later.id), worker="w")
+    assert sweep_all() == 1
+    assert {take_message().headers["id"], take_message().headers["id"]} > {lost.id}
+
+
+def test_young_rows_are_their_callers(take_message: Callable[..., Any]) -> None:
+    enqueue_unsent("hello")
+    assert sweep() == 0
+    assert take_message() is None
+
+
+def test_what_is_due_later_waits_in_the_database(take_message: Callable[..., Any]) -> None:
+    run = TaskRun.objects.get(id=note.apply_async(("later",), countdown=3600).id)
+    assert (run.state, run.sent_at) == WAITING
+    assert sweep_all() == 0
+    assert take_message() is None
+    TaskRun.objects.update(eta=timezone.now())
+    assert sweep_all() == 1
+    message = take_message()
+    assert (message.headers["id"], message.headers["eta"]) == (str(run.id), None)
+
+
+def test_what_is_sent_later_keeps_its_context_and_options(take_message: Callable[..., Any]) -> None:
+    actor = context.Actor("user", "7", "reader")
+    cause = context.Context(request_id="req-12345678", operation="POST /x/", actor_source=actor)
+    with context.use(cause):
+        enqueue_unsent("hello", uuid.UUID(int=5), queue="notifications", priority=3)
+    sweep_all()
+    message = take_message("notifications")
+    assert message.headers["glasshouse_context"]["request_id"] == "req-12345678"
+    assert message.headers["glasshouse_context"]["actor_label"] == "reader"
+    assert message.properties["priority"] == 3
+    assert message.decode()[0] == ["hello", uuid.UUID(int=5)]
+
+
+def test_one_that_cannot_be_sent_does_not_hold_up_the_others(take_message: Callable[..., Any]) -> None:
+    enqueue_unsent("bad")
+    TaskRun.objects.update(message="not JSON")
+    good = enqueue_unsent("good")
+    assert sweep_all() == 1
+    assert take_message().headers["id"] == str(good.id)
+
+
+@pytest.mark.usefixtures("broker_is_down")
+def test_while_the_broker_is_down_everything_stays() -> None:
+    note.delay("one")
+    note.delay("two")
+    assert sweep_all() == 0
+    assert set(TaskRun.objects.values_list("state", "sent_at")) == {WAITING}
+
+
+def test_a_lease_that_ran_out_gives_the_task_back(work_off: Callable[..., Any]) -> None:
+    run_id = uuid.UUID(note.delay("hello").id)
+    assert attempts.claim_run(run_id, worker="gone/1") == 1
+    assert sweep_all() == 0
+    TaskRun.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    sweep_all()
+    run = TaskRun.objects.get()
+    assert (run.state, run.sent_at) == (State.RETRYING, None)
+    assert [(one.number, one.outcome) for one in run.tries.all()] == [(1, "lost")]
+    assert "gone/1" in run.tries.get().error
+    TaskRun.objects.update(eta=timezone.now())
+    work_off()  # the first message is a waste by now, and harmless: it begins the second attempt
+    run.refresh_from_db()
+    assert (run.state, run.attempts) == (State.SUCCEEDED, 2)
+
+
+def test_four_sweeps_at_once_send_one_message(take_message: Callable[..., Any]) -> None:
+    enqueue_unsent("hello")
+    begin = threading.Barrier(4)
+    sent: list[int] = []
+
+    def run() -> None:
+        try:
+            begin.wait(5)
+            sent.append(sweep_all())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(sent) == [0, 0, 0, 1]
+    assert take_message() is not None
+    assert take_message() is None
+
+
+def test_ten_adoptions_of_an_unknown_task_make_one_row() -> None:
+    run_id = uuid.uuid4()
+    begin = threading.Barrier(4)
+
+    def adopt() -> None:
+        try:
+            begin.wait(5)
+            enqueuing.adopt_run(run_id, name="tests.note", queue="default", args=(), kwargs={}, max_attempts=4)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=adopt) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert TaskRun.objects.get(id=run_id).state == State.QUEUED
+
+
+def test_the_ledger_holds_what_was_asked_for_and_what_came_of_it(work_off: Callable[..., Any]) -> None:
+    result = note.delay("hello")
+    work_off()
+    events = list(Event.objects.filter(object_type="tasks.taskrun", object_id=result.id).order_by("id"))
+    assert [event.action for event in events] == ["tasks.taskrun.created", "tasks.taskrun.updated"]
+    assert events[0].changes["arguments"] == {"args": ["hello"], "kwargs": {}}
+    assert events[1].changes == {"outcome": ["", "succeeded"]}
+    assert not {"message", "state", "attempts", "result"} & set(events[0].changes)
+    assert events[1].origin == "task"
