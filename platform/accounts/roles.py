@@ -16,8 +16,10 @@ ROLES: dict[str, tuple[str, ...]] = {
     "auditor": ("audit.view_event", "audit.view_personal", "audit.export_event"),
     "operator": ("tasks.view_taskrun", "tasks.change_taskrun", "tasks.change_queue", "accounts.view_request_page"),
     "developer": ("tasks.view_taskrun", "accounts.view_request_page"),
-    "author": ("blog.add_post", "blog.change_post", "blog.add_image"),
-    "moderator": ("blog.change_comment", "blog.delete_comment", "blog.unpublish_post"),
+    "author": ("blog.add_post", "blog.change_post", "blog.publish_post", "blog.add_image"),
+    # Writes, and needs a review to be published.
+    "contributor": ("blog.add_post", "blog.change_post", "blog.add_image"),
+    "moderator": ("blog.change_comment", "blog.delete_comment", "blog.review_post", "blog.unpublish_post"),
     "reader": (),
 }
 

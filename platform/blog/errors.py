@@ -20,5 +20,9 @@ class InvalidError(BlogError):
         self.messages = messages
 
 
+class ConflictError(BlogError):
+    """Somebody changed this post since you opened it. Nothing was saved: read what it says now, then decide."""
+
+
 class ImportFileError(BlogError):
     """A file of an import is not acceptable; the message says what is wrong and how to mend it."""

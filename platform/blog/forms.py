@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 
 from blog import limits
-from blog.errors import InvalidError
+from blog.errors import BlogError, InvalidError
 
 
 class BlogForm(forms.Form):
@@ -13,14 +13,28 @@ class BlogForm(forms.Form):
 
     use_required_attribute = True
 
-    def add_invalid(self, error: InvalidError) -> None:
-        """Show what an action found wrong at the field it named."""
+    def add_invalid(self, error: BlogError) -> None:
+        """Show what an action found wrong, at the field where it named one."""
+        if not isinstance(error, InvalidError):
+            self.add_error(None, str(error))
+            return
         for name, message in error.messages.items():
             self.add_error(name if name in self.fields else None, message)
 
 
 def _text_area(**attributes: Any) -> forms.Textarea:
     return forms.Textarea(attrs=attributes)
+
+
+def utc_field(help_text: str) -> forms.DateTimeField:
+    """Return a field for a time, which need not be given."""
+    return forms.DateTimeField(
+        label="Publish at (UTC)",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "data-utc": ""}, format="%Y-%m-%dT%H:%M"),
+        help_text=help_text,
+        error_messages={"invalid": "This is no date with a time; write 2030-01-31T09:00."},
+    )
 
 
 class PostForm(BlogForm):
@@ -37,17 +51,11 @@ class PostForm(BlogForm):
         widget=_text_area(rows=22, spellcheck="true", **{"class": "code"}),
         help_text="Markdown with tables, footnotes and fenced code. HTML is allowed within reason.",
     )
-    publish_at = forms.DateTimeField(
-        label="Publish at (UTC)",
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "data-utc": ""}, format="%Y-%m-%dT%H:%M"),
-        help_text="For “Schedule”: the post publishes itself then.",
-        error_messages={"invalid": "This is no date with a time; write 2030-01-31T09:00."},
-    )
+    publish_at = utc_field("For “Schedule”: the post publishes itself then.")
 
-    def __init__(self, *args: Any, is_published: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, can_schedule: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if is_published:
+        if not can_schedule:
             del self.fields["publish_at"]
 
     def clean(self) -> dict[str, Any]:
@@ -56,6 +64,29 @@ class PostForm(BlogForm):
         is_missing = "publish_at" in self.fields and values.get("publish_at") is None
         if "schedule" in self.data and is_missing and not self.has_error("publish_at"):
             self.add_error("publish_at", "Choose when, and schedule again.")
+        return values
+
+
+class ReviewForm(BlogForm):
+    """What a reviewer decides; the button says which of the fields counts."""
+
+    version = forms.CharField(widget=forms.HiddenInput)
+    publish_at = utc_field("For “Schedule”: the post publishes itself then.")
+    note = forms.CharField(
+        label="What is to be done",
+        max_length=limits.NOTE_CHARACTERS,
+        required=False,
+        widget=_text_area(rows=3),
+        help_text="For “Send back”: the authors see it.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for what the button needs."""
+        values = super().clean() or {}
+        if "schedule" in self.data and values.get("publish_at") is None and not self.has_error("publish_at"):
+            self.add_error("publish_at", "Choose when, and schedule again.")
+        if "send_back" in self.data and not values.get("note") and not self.has_error("note"):
+            self.add_error("note", "Say what is to be done; the authors can't guess it.")
         return values
 
 

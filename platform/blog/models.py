@@ -20,6 +20,7 @@ from blog import limits
 
 class Status(models.TextChoices):
     DRAFT = "draft", "Draft"
+    REVIEW = "review", "In review"
     SCHEDULED = "scheduled", "Scheduled"
     PUBLISHED = "published", "Published"
 
@@ -47,6 +48,8 @@ class Post(models.Model):
     scheduled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
+    # Why it was sent back from its review, until it's there again.
+    review_note = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     # What an imported post is known by in its source; a second import finds it again.
@@ -78,6 +81,8 @@ class Post(models.Model):
             models.Index("author", F("updated_at").desc(), name="blog_post_author_updated"),
         ]
         permissions = [
+            ("publish_post", "Can publish own posts"),
+            ("review_post", "Can review posts of others, and publish them"),
             ("unpublish_post", "Can unpublish any post"),
             ("manage_post", "Can see, change, publish and delete any post"),
         ]
@@ -92,6 +97,16 @@ class Post(models.Model):
     def is_published(self) -> bool:
         """Whether everybody may read it."""
         return self.status == Status.PUBLISHED
+
+    @property
+    def is_in_review(self) -> bool:
+        """Whether it waits for somebody to approve it."""
+        return self.status == Status.REVIEW
+
+    @property
+    def version(self) -> str:
+        """What tells this version of the text from others: who saves says which one they changed."""
+        return self.updated_at.isoformat()
 
     @property
     def is_scheduled(self) -> bool:

@@ -34,8 +34,17 @@ def _visible_to(user: rules.Visitor) -> QuerySet[Post]:
     visible = Q(status=Status.PUBLISHED)
     if isinstance(user, User):
         # A subquery instead of a join, so that no post comes twice.
+        if user.has_perm("blog.review_post"):
+            visible |= Q(status=Status.REVIEW) | Q(scheduled_by=user)
         visible |= Q(author=user) | Q(pk__in=Post.coauthors.through.objects.filter(user=user).values("post"))
     return Post.objects.filter(visible)
+
+
+def reviewers_of(post: Post) -> QuerySet[User]:
+    """Return who may review the post: some of them, where they are many."""
+    authors = [post.author_id, *post.coauthors.values_list("pk", flat=True)]
+    reviewers = User.objects.with_perm("blog.review_post", is_active=True, include_superusers=False)
+    return reviewers.exclude(pk__in=authors).order_by("pk")[: limits.REVIEWERS_TOLD]
 
 
 def with_comment_counts(posts: QuerySet[Post]) -> QuerySet[Post]:

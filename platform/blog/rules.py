@@ -1,8 +1,11 @@
 """Who may do what in the blog; the one place that says so. Pages, API and actions all ask here.
 
 - everybody reads published posts; a draft is seen by its authors and by those who may manage any post;
-- authors (`blog.add_post`) write, publish, schedule and delete their own posts;
-- moderators take any post back to draft (`blog.unpublish_post`) and delete any comment (`blog.delete_comment`);
+- who writes (`blog.add_post`) changes and deletes their own drafts; who publishes as well (`blog.publish_post`) does so
+  with their own posts, at once or at a time to come, and changes what is published;
+- others ask for a review: who reviews (`blog.review_post`) sees what waits for it, and publishes it or sends it back,
+  unless it's their own;
+- moderators review, take any post back to draft (`blog.unpublish_post`) and delete any comment (`blog.delete_comment`);
 - whoever is logged in comments on a published post, and changes or deletes their own comments;
 - administrators do everything (`blog.manage_post`).
 """
@@ -15,7 +18,7 @@ from django.contrib.auth.models import AnonymousUser
 import audit
 from accounts.models import User
 from blog.errors import NotAllowedError
-from blog.models import Comment, Post
+from blog.models import Comment, Post, Status
 
 Visitor: TypeAlias = User | AnonymousUser
 
@@ -38,23 +41,38 @@ def can_write_posts(user: Visitor, target: None = None) -> bool:
 
 
 def can_edit_post(user: Visitor, post: Post) -> bool:
-    """Whether `user` may change or delete the post."""
-    return can_manage_any_post(user) or (can_write_posts(user) and is_author_of(user, post))
+    """Whether `user` may change or delete the post: what is approved or published only if they may publish it."""
+    if can_manage_any_post(user):
+        return True
+    is_open = post.status in (Status.DRAFT, Status.REVIEW) or user.has_perm("blog.publish_post")
+    return is_open and can_write_posts(user) and is_author_of(user, post)
 
 
 def can_publish_post(user: Visitor, post: Post) -> bool:
     """Whether `user` may let everybody read the post, now or at a time to come."""
-    return can_edit_post(user, post)
+    if can_manage_any_post(user):
+        return True
+    if post.is_scheduled and post.scheduled_by_id == user.pk and user.has_perm("blog.review_post"):
+        return True
+    return user.has_perm("blog.publish_post") and can_write_posts(user) and is_author_of(user, post)
 
 
 def can_unschedule_post(user: Visitor, post: Post) -> bool:
     """Whether `user` may take a scheduled post back to a draft."""
-    return can_edit_post(user, post)
+    return can_publish_post(user, post) or (can_write_posts(user) and is_author_of(user, post))
+
+
+def can_review_post(user: Visitor, post: Post) -> bool:
+    """Whether `user` may approve the post, which waits for it, or send it back."""
+    if not post.is_in_review:
+        return False
+    return can_manage_any_post(user) or (user.has_perm("blog.review_post") and not is_author_of(user, post))
 
 
 def can_unpublish_post(user: Visitor, post: Post) -> bool:
     """Whether `user` may take the post back to a draft."""
-    return user.has_perm("blog.unpublish_post") or can_edit_post(user, post)
+    is_own = can_write_posts(user) and is_author_of(user, post)
+    return user.has_perm("blog.unpublish_post") or can_manage_any_post(user) or is_own
 
 
 def can_comment_on(user: Visitor, post: Post) -> bool:

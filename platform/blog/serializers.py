@@ -40,11 +40,13 @@ class PostSerializer(serializers.ModelSerializer[Post]):
     coauthors = WriterSerializer(many=True, read_only=True)
     body = serializers.CharField(source="body_markdown", read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
+    version = serializers.CharField(read_only=True, help_text="Changes with each change of the text.")
 
     class Meta:
         model = Post
         fields: ClassVar[list[str]] = [
             *("slug", "url", "title", "description", "body", "body_html", "status", "author", "coauthors"),
+            *("version", "review_note"),
             *("published_at", "publish_at", "created_at", "updated_at"),
         ]
 
@@ -62,6 +64,15 @@ class PostChange(PostInput):
 
 class ScheduleInput(serializers.Serializer[Any]):
     publish_at = serializers.DateTimeField(help_text="When the post publishes itself, such as `2030-01-31T09:00Z`.")
+
+
+class ApprovalInput(serializers.Serializer[Any]):
+    version = serializers.CharField(help_text="The post's `version` that you read.")
+    publish_at = serializers.DateTimeField(required=False, help_text="When it's to be published; left out: now.")
+
+
+class SendBackInput(serializers.Serializer[Any]):
+    note = serializers.CharField(max_length=limits.NOTE_CHARACTERS, help_text="What is to be done about it.")
 
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):

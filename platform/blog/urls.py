@@ -1,6 +1,6 @@
 from django.urls import path
 
-from blog.views import commenting, reading, writing
+from blog.views import commenting, reading, reviewing, writing
 
 app_name = "blog"
 urlpatterns = [
@@ -15,6 +15,9 @@ urlpatterns = [
     path("blog/<slug:slug>/edit/", writing.edit_post, name="edit_post"),
     path("blog/<slug:slug>/publish/", writing.publish_post, name="publish_post"),
     path("blog/<slug:slug>/unschedule/", writing.unschedule_post, name="unschedule_post"),
+    path("blog/<slug:slug>/request-review/", reviewing.request_review, name="request_review"),
+    path("blog/<slug:slug>/withdraw-review/", reviewing.withdraw_review, name="withdraw_review"),
+    path("blog/<slug:slug>/review/", reviewing.review, name="review_post"),
     path("blog/<slug:slug>/unpublish/", writing.unpublish_post, name="unpublish_post"),
     path("blog/<slug:slug>/delete/", writing.delete_post, name="delete_post"),
     path("blog/<slug:slug>/comment/", commenting.add_comment, name="add_comment"),

@@ -25,12 +25,14 @@ def request_notification(
     kind: str,
     title: str,
     url: str,
-    actor: User,
+    actor: User | None,
     body: str = "",
     topic: str = "",
     topic_title: str = "",
 ) -> AsyncResult | None:
     """Have `recipient` told of something by a background task; None where it's `actor`, who knows.
+
+    An `actor` of None is nobody: what the house did by itself.
 
     `topic` is a key of what it's about, such as `blog.post-42`, and `topic_title` its name for people: while they are
     unread, notifications of a kind on a topic are one, "3 comments on “Clocks”".
@@ -40,7 +42,7 @@ def request_notification(
     kind_named(kind)
     require_url(url)
     require_topic(topic, topic_title)
-    if recipient.pk == actor.pk:
+    if actor is not None and recipient.pk == actor.pk:
         return None
     arguments = {
         "recipient_id": recipient.pk,

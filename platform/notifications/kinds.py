@@ -41,6 +41,7 @@ KINDS: dict[str, Kind] = {
         Kind("mention", "Mentions of you", "mentions in", Channels(email=True)),
         Kind("subscription", "News of what you follow", "news of", Channels(digest="daily")),
         Kind("schedule", "Posts that go out by themselves", "scheduled changes of", Channels(email=True)),
+        Kind("review", "Reviews of posts before they're published", "steps in the review of", Channels(email=True)),
         Kind("task_result", "Results of tasks that you started", "results of", Channels()),
         Kind("moderation", "Decisions of moderators", "decisions on", Channels(email=True)),
         Kind("chat_message", "Messages in your rooms", "messages in", Channels()),

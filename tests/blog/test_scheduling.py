@@ -70,6 +70,15 @@ def test_the_ledger_says_who_scheduled_it_and_that_a_task_did_it(
     assert (event.origin, event.operation, event.request_id) == ("task", "blog.publish_due_posts", request_id)
 
 
+def test_whoever_was_not_there_is_told(scheduled: Post, author: User, other_author: User) -> None:
+    scheduled.coauthors.add(other_author)
+    make_due(scheduled)
+    publish_due_posts()
+    told = [run.arguments["kwargs"] for run in TaskRun.objects.filter(name="notifications.notify_user")]
+    assert {one["recipient_id"] for one in told} == {author.pk, other_author.pk}
+    assert {(one["kind"], one["title"]) for one in told} == {("schedule", "“On drafts” is published, as scheduled")}
+
+
 def test_beat_looks_each_minute_and_keeps_no_row_of_it(scheduled: Post) -> None:
     entry = BEAT_SCHEDULE["blog.publish_due_posts"]
     assert entry["schedule"] == crontab(minute="*")

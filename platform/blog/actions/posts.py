@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.models import User
 from blog import rules
 from blog.actions.texts import checked_description, checked_title, normalised, set_body
+from blog.errors import ConflictError
 from blog.models import Post, Status
 from blog.queries import pictures_of
 from blog.slugs import free_slug
@@ -32,6 +33,7 @@ def update_post(
     rules.require(rules.can_edit_post, actor, post, action="update_post")
     with transaction.atomic():
         post = locked_post(post)
+        rules.require(rules.can_edit_post, actor, post, action="update_post")
         changed: dict[str, Any] = {}
         if title is not None:
             changed["title"] = checked_title(title)
@@ -63,8 +65,8 @@ def publish_post(post: Post, *, actor: User) -> Post:
 def release(post: Post) -> None:
     """Make a locked post public; who may is for the caller to ask."""
     post.status, post.published_at = Status.PUBLISHED, timezone.now()
-    post.publish_at = post.scheduled_by = None
-    post.save(update_fields=["status", "published_at", "publish_at", "scheduled_by"])
+    post.publish_at, post.scheduled_by, post.review_note = None, None, ""
+    post.save(update_fields=["status", "published_at", "publish_at", "scheduled_by", "review_note"])
 
 
 def unpublish_post(post: Post, *, actor: User) -> Post:
@@ -83,6 +85,7 @@ def delete_post(post: Post, *, actor: User) -> None:
     rules.require(rules.can_edit_post, actor, post, action="delete_post")
     with transaction.atomic():
         post = locked_post(post)
+        rules.require(rules.can_edit_post, actor, post, action="delete_post")
         for image in post.images.all():
             transaction.on_commit(partial(image.file.storage.delete, str(image.file)), robust=True)
         post.delete()
@@ -105,6 +108,12 @@ def insert_with_free_slug(post: Post, *, source: str = "", hint: str = "") -> No
                 raise
         else:
             return
+
+
+def require_version(post: Post, version: str) -> None:
+    """Raise ConflictError unless a locked post is still the version that somebody read."""
+    if post.version != version:
+        raise ConflictError(ConflictError.__doc__)
 
 
 def locked_post(post: Post) -> Post:

@@ -26,15 +26,20 @@ def schedule_post(post: Post, *, actor: User, publish_at: datetime) -> Post:
         InvalidError: on `publish_at`, where the time is past or too far away, or the post is published.
     """
     rules.require(rules.can_publish_post, actor, post, action="schedule_post")
-    require_time_to_come(publish_at)
     with transaction.atomic():
         post = locked_post(post)
         if post.is_published:
             raise InvalidError(publish_at="This post is published already; take it back to a draft first.")
-        if (post.publish_at, post.scheduled_by_id) != (publish_at, actor.pk):
-            post.status, post.publish_at, post.scheduled_by = Status.SCHEDULED, publish_at, actor
-            post.save(update_fields=["status", "publish_at", "scheduled_by"])
+        plan_release(post, actor, publish_at)
     return post
+
+
+def plan_release(post: Post, actor: User, publish_at: datetime) -> None:
+    """Have a locked post published at a time to come; who may is for the caller to ask. Raises as `schedule_post`."""
+    require_time_to_come(publish_at)
+    if (post.publish_at, post.scheduled_by_id) != (publish_at, actor.pk):
+        post.status, post.publish_at, post.scheduled_by = Status.SCHEDULED, publish_at, actor
+        post.save(update_fields=["status", "publish_at", "scheduled_by"])
 
 
 def unschedule_post(post: Post, *, actor: User) -> Post:
@@ -91,9 +96,10 @@ def _publish_if_due(pk: int) -> bool:
             except NotAllowedError:
                 log.warning("blog.scheduled_post_refused", post_id=post.pk, user_id=person.pk)
                 _back_to_draft(post)
-                _tell_refused(post, person)
+                _tell(post, person, f"“{post.title}” was not published: {person.name} may no longer publish it")
                 return False
             release(post)
+            _tell(post, person, f"“{post.title}” is published, as scheduled")
     log.info("blog.scheduled_post_published", post_id=post.pk)
     return True
 
@@ -103,12 +109,8 @@ def _back_to_draft(post: Post) -> None:
     post.save(update_fields=["status", "publish_at", "scheduled_by"])
 
 
-def _tell_refused(post: Post, person: User) -> None:
-    for author in [post.author, *post.coauthors.all()]:
-        request_notification(
-            author,
-            kind="schedule",
-            actor=person,
-            title=f"“{post.title}” was not published: {person.name} may no longer publish it",
-            url=post.get_absolute_url(),
-        )
+def _tell(post: Post, person: User, title: str) -> None:
+    """Tell the authors and whoever scheduled it: nobody of them was there."""
+    people = {user.pk: user for user in [person, post.author, *post.coauthors.all()] if user.is_active}
+    for recipient in people.values():
+        request_notification(recipient, kind="schedule", actor=None, title=title, url=post.get_absolute_url())

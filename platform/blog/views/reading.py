@@ -6,8 +6,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from blog import limits, queries, rules
-from blog.forms import BlogForm, CommentForm
-from blog.models import Comment, Post
+from blog.forms import BlogForm, CommentForm, ReviewForm
+from blog.models import Comment, Post, Status
 from blog.views.answering import for_members, member, visible_comment, visible_post
 
 _LATEST_ON_HOME = 6
@@ -53,8 +53,10 @@ def comment(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(f"{found.post.get_absolute_url()}{page}#comment-{found.pk}")
 
 
-def post_page(request: HttpRequest, post: Post, *, form: BlogForm | None = None) -> HttpResponse:
-    """Show `post`; with a `form` that was refused, its errors and what was typed."""
+def post_page(
+    request: HttpRequest, post: Post, *, form: BlogForm | None = None, review_form: BlogForm | None = None
+) -> HttpResponse:
+    """Show `post`; with a form that was refused, its errors and what was typed."""
     page = Paginator(queries.comments_of(post), limits.COMMENTS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "post": post,
@@ -65,9 +67,12 @@ def post_page(request: HttpRequest, post: Post, *, form: BlogForm | None = None)
         "can_publish": not post.is_published and rules.can_publish_post(request.user, post),
         "can_unschedule": post.is_scheduled and rules.can_unschedule_post(request.user, post),
         "can_unpublish": post.is_published and rules.can_unpublish_post(request.user, post),
+        "can_request_review": post.status == Status.DRAFT and rules.can_edit_post(request.user, post),
+        "can_review": rules.can_review_post(request.user, post),
+        "review_form": review_form or ReviewForm(initial={"version": post.version}),
         "can_comment": rules.can_comment_on(request.user, post),
     }
-    return render(request, "blog/post.html", context, status=400 if form else 200)
+    return render(request, "blog/post.html", context, status=400 if form or review_form else 200)
 
 
 def _with_rights(request: HttpRequest, page: Page[Comment]) -> list[tuple[Comment, bool, bool]]:

@@ -18,7 +18,8 @@ from blog.views.answering import for_members, member, visible_post
 def new_post(request: HttpRequest) -> HttpResponse:
     """Write a new post; "Publish" publishes it at once, "Schedule" at its time."""
     rules.require(rules.can_write_posts, request.user, None, action="create_post")
-    form = PostForm(request.POST or None)
+    can_publish = rules.can_publish_post(request.user, Post(author=member(request)))
+    form = PostForm(request.POST or None, can_schedule=can_publish)
     if request.method == "POST" and form.is_valid():
         try:
             post = _save(request, form)
@@ -41,7 +42,8 @@ def edit_post(request: HttpRequest, slug: str) -> HttpResponse:
         "body": post.body_markdown,
         "publish_at": post.publish_at,
     }
-    form = PostForm(request.POST or None, initial=values, is_published=post.is_published)
+    can_schedule = post.status in (Status.DRAFT, Status.SCHEDULED) and rules.can_publish_post(request.user, post)
+    form = PostForm(request.POST or None, initial=values, can_schedule=can_schedule)
     if request.method == "POST" and form.is_valid():
         try:
             post = _save(request, form, post)
@@ -104,6 +106,8 @@ def _save(request: HttpRequest, form: PostForm, post: Post | None = None) -> Pos
         elif "schedule" in request.POST and not post.is_published:
             post = actions.schedule_post(post, actor=actor, publish_at=publish_at)
             said = _scheduled(post)
+        elif "review" in request.POST and post.status == Status.DRAFT:
+            post, said = actions.request_review(post, actor=actor), "Saved. It waits for its review now."
         elif "draft" in request.POST and post.is_scheduled:
             post, said = actions.unschedule_post(post, actor=actor), "Saved as a draft. It's no longer scheduled."
         else:

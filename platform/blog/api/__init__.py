@@ -1,0 +1,1 @@
+"""The API of the blog: the same actions and rules as the pages."""

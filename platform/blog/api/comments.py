@@ -1,0 +1,55 @@
+"""Comments by the API."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from blog import actions, queries
+from blog.api.base import BlogView, told_to_client
+from blog.models import Comment
+from blog.serializers import CommentInput, CommentSerializer
+
+
+class CommentList(BlogView):
+    """The comments on a post, oldest first."""
+
+    queryset = Comment.objects.none()
+    serializer_class = CommentSerializer
+
+    def order(self) -> tuple[str, ...]:
+        return ("id",)
+
+    @extend_schema(tags=["blog"], responses=CommentSerializer(many=True))
+    def get(self, request: Request, slug: str) -> Response:
+        """List the comments on a post."""
+        return self.page_of(queries.comments_of(self.post_named(slug)), CommentSerializer)
+
+    @extend_schema(tags=["blog"], request=CommentInput, responses={201: CommentSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Comment on a published post."""
+        post = self.post_named(slug)
+        values = self.valid(CommentInput(data=request.data))
+        with told_to_client():
+            comment = actions.add_comment(post, author=self.member, **values)
+        return Response(CommentSerializer(comment).data, status=status.HTTP_201_CREATED)
+
+
+class CommentDetail(BlogView):
+    serializer_class = CommentSerializer
+
+    @extend_schema(tags=["blog"], request=CommentInput, responses=CommentSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        """Change the words of a comment."""
+        comment = self.comment_numbered(pk)
+        values = self.valid(CommentInput(data=request.data))
+        with told_to_client():
+            comment = actions.edit_comment(comment, actor=self.member, **values)
+        return Response(CommentSerializer(comment).data)
+
+    @extend_schema(tags=["blog"], responses={204: None})
+    def delete(self, request: Request, pk: int) -> Response:
+        """Take a comment away."""
+        with told_to_client():
+            actions.delete_comment(self.comment_numbered(pk), actor=self.member)
+        return Response(status=status.HTTP_204_NO_CONTENT)

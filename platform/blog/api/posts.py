@@ -1,0 +1,78 @@
+"""Posts by the API: the same actions and rules as the pages."""
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from blog import actions, queries
+from blog.api.base import BlogView, told_to_client
+from blog.models import Post, Status
+from blog.serializers import PostChange, PostInput, PostListSerializer, PostSerializer
+
+_STATUS = OpenApiParameter(
+    "status",
+    enum=Status.values,
+    description="`published` (the default), or another for those of its posts that you may see.",
+)
+
+
+class PostList(BlogView):
+    """Posts, newest first, without their texts."""
+
+    queryset = Post.objects.none()
+    serializer_class = PostListSerializer
+
+    def order(self) -> tuple[str, ...]:
+        return ("-published_at", "-id") if self._wanted() == Status.PUBLISHED else ("-updated_at", "-id")
+
+    def _wanted(self) -> str:
+        wanted = self.request.query_params.get("status", Status.PUBLISHED)
+        if wanted not in Status.values:
+            raise ValidationError({"status": [f"Give one of: {', '.join(Status.values)}."]})
+        return wanted
+
+    @extend_schema(tags=["blog"], parameters=[_STATUS], responses=PostListSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List posts."""
+        posts, wanted = queries.published_posts(), self._wanted()
+        if wanted != Status.PUBLISHED:
+            posts = queries.drafts_visible_to(request.user).filter(status=wanted)
+        return self.page_of(queries.with_comment_counts(posts), PostListSerializer)
+
+    @extend_schema(tags=["blog"], request=PostInput, responses={201: PostSerializer})
+    def post(self, request: Request) -> Response:
+        """Write a new draft; `…/publish/` publishes it."""
+        values = self.valid(PostInput(data=request.data))
+        with told_to_client():
+            post = actions.create_post(actor=self.member, **values)
+        headers = {"Location": request.build_absolute_uri(f"{post.slug}/")}
+        return Response(PostSerializer(post).data, status=status.HTTP_201_CREATED, headers=headers)
+
+
+class PostDetail(BlogView):
+    """One post with its text."""
+
+    serializer_class = PostSerializer
+
+    @extend_schema(tags=["blog"], responses=PostSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        """Return a post."""
+        return Response(PostSerializer(self.post_named(slug)).data)
+
+    @extend_schema(tags=["blog"], request=PostChange, responses=PostSerializer)
+    def patch(self, request: Request, slug: str) -> Response:
+        """Change what is given of a post."""
+        post = self.post_named(slug)
+        values = self.valid(PostChange(data=request.data))
+        with told_to_client():
+            post = actions.update_post(post, actor=self.member, **values)
+        return Response(PostSerializer(post).data)
+
+    @extend_schema(tags=["blog"], responses={204: None})
+    def delete(self, request: Request, slug: str) -> Response:
+        """Delete a post with its comments and images."""
+        with told_to_client():
+            actions.delete_post(self.post_named(slug), actor=self.member)
+        return Response(status=status.HTTP_204_NO_CONTENT)
