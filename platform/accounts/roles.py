@@ -14,7 +14,14 @@ log = get_logger(__name__)
 
 ROLES: dict[str, tuple[str, ...]] = {
     "auditor": ("audit.view_event", "audit.view_personal", "audit.export_event"),
-    "operator": ("tasks.view_taskrun", "tasks.change_taskrun", "tasks.change_queue", "accounts.view_request_page"),
+    "operator": (
+        "tasks.view_taskrun",
+        "tasks.change_taskrun",
+        "tasks.change_queue",
+        "accounts.view_request_page",
+        "ops.view_maintenance",
+        "ops.change_maintenance",
+    ),
     "developer": ("tasks.view_taskrun", "accounts.view_request_page"),
     "author": ("blog.add_post", "blog.change_post", "blog.publish_post", "blog.add_image"),
     # Writes, and needs a review to be published.

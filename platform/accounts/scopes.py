@@ -22,6 +22,8 @@ SCOPES = {
     "tasks:read": "See background tasks.",
     "notifications:read": "Read one's own notifications.",
     "notifications:write": "Mark one's own notifications as read.",
+    "ops:read": "See whether maintenance mode is on.",
+    "ops:write": "Switch maintenance mode on and off.",
 }
 
 

@@ -15,6 +15,7 @@ from audit.live.consumers import TailConsumer  # noqa: E402
 from chat.consumers import ChatConsumer  # noqa: E402
 from config.origins import OriginMiddleware  # noqa: E402
 from notifications.consumers import NotificationConsumer  # noqa: E402
+from ops.maintenance.sockets import MaintenanceMiddleware  # noqa: E402
 from telemetry.channels import HandshakeMiddleware  # noqa: E402
 
 application = ProtocolTypeRouter(
@@ -23,12 +24,14 @@ application = ProtocolTypeRouter(
         "websocket": HandshakeMiddleware(
             OriginMiddleware(
                 AuthMiddlewareStack(
-                    URLRouter(
-                        [
-                            path("ws/chat/<slug:room>/", ChatConsumer.as_asgi()),
-                            path("ws/notifications/", NotificationConsumer.as_asgi()),
-                            path("ws/audit/", TailConsumer.as_asgi()),
-                        ]
+                    MaintenanceMiddleware(
+                        URLRouter(
+                            [
+                                path("ws/chat/<slug:room>/", ChatConsumer.as_asgi()),
+                                path("ws/notifications/", NotificationConsumer.as_asgi()),
+                                path("ws/audit/", TailConsumer.as_asgi()),
+                            ]
+                        )
                     )
                 )
             )

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from notifications import queries
+from ops.maintenance.queries import current as current_maintenance
 from telemetry.context import current
 from telemetry.logs import get_logger
 
@@ -20,6 +21,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
         # Lazy: pages that don't show it don't ask for it.
         "unread_notifications": SimpleLazyObject(lambda: _unread_count(request)),
         "socket_port": settings.BROWSER_SOCKET_PORT or "",
+        # Called by the template. Whoever sees a page then is of staff, or about to log in.
+        "maintenance": current_maintenance,
     }
 
 

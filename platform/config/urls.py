@@ -11,6 +11,7 @@ from chat.api import api_urlpatterns as chat_api
 from config import api_root, health
 from config.media import uploaded_file
 from notifications.api import api_urlpatterns as notifications_api
+from ops.api import api_urlpatterns as ops_api
 from tasks.api import api_urlpatterns as tasks_api
 from telemetry.views import metrics
 
@@ -33,6 +34,7 @@ urlpatterns = [
     path("api/blog/", include(blog_api)),
     path("api/chat/", include(chat_api)),
     path("api/notifications/", include(notifications_api)),
+    path("api/ops/", include(ops_api)),
     path("api/tasks/", include(tasks_api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", api_root.docs, name="api-docs"),

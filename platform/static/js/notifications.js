@@ -1,5 +1,6 @@
 // On each page of a logged-in person: the count at the bell, a toast for what is new, the list kept up to date.
 
+import { showMaintenance } from "./maintenance.js";
 import { openSocket } from "./socket.js";
 
 const TOAST_MS = 10_000;
@@ -132,8 +133,18 @@ function showRead(ids) {
 }
 
 function start() {
+  let isClosed = false; // for maintenance, as this connection was told
   const socket = openSocket("/ws/notifications/", {
+    onState(state) {
+      if (state === "open") isClosed = false;
+    },
     onMessage(message) {
+      if (message.type === "maintenance") {
+        isClosed = message.is_on;
+        showMaintenance(message);
+      } else if (message.type === "state" && !isClosed) {
+        showMaintenance({ is_on: false }); // it ended while the socket was away
+      }
       if (typeof message.unread === "number") showUnread(message.unread);
       if (message.type === "notification") {
         const { notification } = message;
