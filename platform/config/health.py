@@ -1,11 +1,13 @@
 """Whether this process lives, and whether it's of use: for probes, load balancers and `manage healthcheck`."""
 
+import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict, dataclass
 from functools import cache
+from typing import TypeAlias
 
 import redis
 from django.conf import settings
@@ -24,19 +26,33 @@ from telemetry.logs import get_logger
 log = get_logger(__name__)
 
 TIMEOUT_SECONDS = 1.0
+_MOST_RUNNING = 16  # checks that hang hold their threads; there shall not be more and more of them
+_running = threading.BoundedSemaphore(_MOST_RUNNING)
+
+_PROBE_KEY = "glasshouse:health"
+
+Question: TypeAlias = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one check found; `detail` is for people, without addresses or secrets."""
+    """What one check found; `detail` is for people, without addresses or secrets.
+
+    Where it isn't ok but `is_warning`, work goes on, and somebody should look.
+    """
 
     name: str
     ok: bool
     detail: str
+    is_warning: bool = False
 
 
 class NotReadyError(Exception):
     """A part answers but isn't ready; the message says why."""
+
+
+class DegradedError(Exception):
+    """A part does its work, but not for long or not as well as it should; the message says why."""
 
 
 @never_cache
@@ -52,41 +68,61 @@ def ready(request: HttpRequest) -> JsonResponse:
     A check that only warns leaves it at 200.
     """
     checks = run_checks()
-    is_ready = all(check.ok or check.name in WARNINGS for check in checks)
-    outcome = "unavailable" if not is_ready else "ok" if all(check.ok for check in checks) else "warning"
-    return JsonResponse(
-        {"status": outcome, "checks": [asdict(check) for check in checks]}, status=200 if is_ready else 503
-    )
+    outcome = worst_of(checks)
+    status_code = 503 if outcome == "unavailable" else 200
+    return JsonResponse({"status": outcome, "checks": [asdict(check) for check in checks]}, status=status_code)
 
 
-def run_checks() -> list[Check]:
-    """Run all checks side by side, for at most a second in all."""
-    running = [(name, _pool().submit(function)) for name, function in CHECKS.items()]
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    return [_outcome(name, future, max(0.0, deadline - time.monotonic())) for name, future in running]
+def worst_of(checks: list[Check]) -> str:
+    """Return `unavailable` where a check failed, `warning` where one warns, else `ok`."""
+    if not all(check.ok or check.is_warning for check in checks):
+        return "unavailable"
+    return "ok" if all(check.ok for check in checks) else "warning"
 
 
-def _outcome(name: str, future: "Future[str]", timeout_seconds: float) -> Check:
+def run_checks(checks: Mapping[str, Question] | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> list[Check]:
+    """Run checks side by side, for so long at most in all; by default those of readiness, in a second."""
+    running = [(name, _start(name, question)) for name, question in (checks or CHECKS).items()]
+    deadline = time.monotonic() + timeout_seconds
+    return [_outcome(name, future, deadline, timeout_seconds) for name, future in running]
+
+
+def _start(name: str, question: Question) -> "Future[str]":
+    """Ask in a thread that keeps nobody from ending: a check may hang."""
+    future: Future[str] = Future()
+
+    def ask() -> None:
+        try:
+            future.set_result(question())
+        except BaseException as error:
+            future.set_exception(error)
+        finally:
+            _running.release()
+
+    if _running.acquire(blocking=False):
+        threading.Thread(target=ask, name=f"health-{name}", daemon=True).start()
+    else:
+        future.set_exception(NotReadyError("earlier checks still hang"))
+    return future
+
+
+def _outcome(name: str, future: "Future[str]", deadline: float, timeout_seconds: float) -> Check:
     try:
-        return Check(name, True, future.result(timeout=timeout_seconds))
+        return Check(name, True, future.result(timeout=max(0.0, deadline - time.monotonic())))
     except FutureTimeoutError:
-        future.cancel()
-        return Check(name, False, f"no answer within {TIMEOUT_SECONDS:g} s")
+        detail = f"no answer within {timeout_seconds:g} s"
+    except DegradedError as error:
+        return Check(name, False, str(error), is_warning=True)
     except NotReadyError as error:
-        return Check(name, False, str(error))
+        detail = str(error)
     except Exception as error:
         log.warning("config.health_check_failed", check=name, error=str(error))
-        return Check(name, False, f"failed ({type(error).__name__}); the log says more")
+        detail = f"failed ({type(error).__name__}); the log says more"
+    return Check(name, False, detail, is_warning=name in WARNINGS)
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    # Checks that hang for longer than their second hold a thread; the next ones wait in vain and say so.
-    return ThreadPoolExecutor(max_workers=2 * len(CHECKS), thread_name_prefix="health")
-
-
-def _with_connection(question: Callable[[], str]) -> Callable[[], str]:
-    """Close the thread's own connection afterwards: the pool's threads would hold theirs for ever."""
+def with_connection(question: Question) -> Question:
+    """Close the thread's own connection afterwards."""
 
     def ask() -> str:
         try:
@@ -97,14 +133,14 @@ def _with_connection(question: Callable[[], str]) -> Callable[[], str]:
     return ask
 
 
-@_with_connection
+@with_connection
 def _database() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return "answers"
 
 
-@_with_connection
+@with_connection
 def _migrations() -> str:
     applied = MigrationRecorder(connection).applied_migrations().keys()
     missing = [
@@ -132,17 +168,21 @@ def _redis() -> str:
     )
     with client:
         client.ping()
+        try:
+            client.set(_PROBE_KEY, 1, ex=60)
+        except redis.ResponseError as error:  # full, or a replica: what is there can still be read
+            raise DegradedError(f"answers, but takes no writes: {error}") from error
     return "answers"
 
 
-@_with_connection
+@with_connection
 def _ledger() -> str:
     if problems := status.recent_problems(connection.alias):
         raise NotReadyError(f"{problems[0]} {len(problems)} such in all; manage audit_status tells them")
     return "captures all it should"
 
 
-CHECKS: dict[str, Callable[[], str]] = {
+CHECKS: dict[str, Question] = {
     "database": _database,
     "migrations": _migrations,
     "redis": _redis,

@@ -9,12 +9,6 @@ from django.test import RequestFactory
 from config import health
 
 
-@pytest.fixture(autouse=True)
-def _own_threads() -> Any:
-    yield
-    health._pool.cache_clear()
-
-
 def ready() -> tuple[int, dict[str, Any]]:
     import json
 
@@ -34,10 +28,10 @@ def test_readiness_tells_each_check() -> None:
     assert body == {
         "status": "ok",
         "checks": [
-            {"name": "database", "ok": True, "detail": "answers"},
-            {"name": "migrations", "ok": True, "detail": "all applied"},
-            {"name": "redis", "ok": True, "detail": "answers"},
-            {"name": "ledger", "ok": True, "detail": "captures all it should"},
+            {"name": "database", "ok": True, "detail": "answers", "is_warning": False},
+            {"name": "migrations", "ok": True, "detail": "all applied", "is_warning": False},
+            {"name": "redis", "ok": True, "detail": "answers", "is_warning": False},
+            {"name": "ledger", "ok": True, "detail": "captures all it should", "is_warning": False},
         ],
     }
     assert status == 200
@@ -70,6 +64,7 @@ def test_redis_away_is_told_without_its_address(settings: Any) -> None:
         "name": "redis",
         "ok": False,
         "detail": "failed (ConnectionError); the log says more",
+        "is_warning": False,
     }
 
 
@@ -83,3 +78,27 @@ def test_a_check_that_hangs_is_given_a_second(monkeypatch: pytest.MonkeyPatch) -
     assert status == 503
     assert [check["ok"] for check in body["checks"]] == [True, False]
     assert body["checks"][1]["detail"] == "no answer within 1 s"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_full_redis_is_a_warning_and_the_process_stays_ready(redis_client: Any) -> None:
+    redis_client.config_set("maxmemory", "1")
+    try:
+        status, body = ready()
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert (status, body["status"]) == (200, "warning")
+    check = body["checks"][2]
+    assert (check["ok"], check["is_warning"]) == (False, True)
+    assert check["detail"].startswith("answers, but takes no writes")
+
+
+def test_checks_that_hang_for_ever_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = threading.Event()
+    monkeypatch.setattr(health, "_running", threading.BoundedSemaphore(2))
+    hanging = {"database": lambda: str(end.wait(30))}
+    try:
+        details = [health.run_checks(hanging, 0.01)[0].detail for _ in range(3)]
+    finally:
+        end.set()
+    assert details == ["no answer within 0.01 s"] * 2 + ["earlier checks still hang"]

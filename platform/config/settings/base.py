@@ -237,6 +237,9 @@ USE_I18N = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
+# `manage healthcheck` warns where less than that is free, and fails at a tenth of it.
+HEALTH_FREE_DISK_BYTES = env.int("HEALTH_FREE_DISK_BYTES", 1_000_000_000)
+
 # --- the two lanes -------------------------------------------------------------------------------------------
 AUDIT_APPLICATION_ROLE = dj_database_url.parse(DATABASE_URL).get("USER", "")
 AUDIT_REQUEST_URL = "/ops/requests/{request_id}/"
