@@ -27,4 +27,15 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3_600.0,
         "options": {"expires": 3_600},
     },
+    # At night, and apart from each other: who logs in waits for neither.
+    "ops.clean_up_sessions": {
+        "task": "ops.clean_up_sessions",
+        "schedule": crontab(hour="2", minute="40"),
+        "options": {"expires": 6 * 3_600},
+    },
+    "ops.clean_up": {
+        "task": "ops.clean_up",
+        "schedule": crontab(hour="3", minute="20"),
+        "options": {"expires": 6 * 3_600},
+    },
 }
