@@ -23,11 +23,14 @@ ROLES: dict[str, tuple[str, ...]] = {
         "ops.change_maintenance",
     ),
     "developer": ("tasks.view_taskrun", "accounts.view_request_page"),
-    "author": ("blog.add_post", "blog.change_post", "blog.publish_post", "blog.add_image"),
+    "author": ("blog.add_post", "blog.change_post", "blog.publish_post", "blog.add_image", "images.add_picture"),
     # Writes, and needs a review to be published.
-    "contributor": ("blog.add_post", "blog.change_post", "blog.add_image"),
-    "moderator": ("blog.change_comment", "blog.delete_comment", "blog.review_post", "blog.unpublish_post"),
-    "reader": (),
+    "contributor": ("blog.add_post", "blog.change_post", "blog.add_image", "images.add_picture"),
+    "moderator": (
+        *("blog.change_comment", "blog.delete_comment", "blog.review_post", "blog.unpublish_post"),
+        "images.add_picture",
+    ),
+    "reader": ("images.add_picture",),
 }
 
 

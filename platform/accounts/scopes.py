@@ -19,9 +19,11 @@ SCOPES = {
     "blog:write": "Write, change and delete posts and comments.",
     "chat:read": "Read rooms and messages.",
     "chat:write": "Send messages.",
+    "images:read": "See one's own pictures.",
+    "images:write": "Upload, describe and delete pictures.",
     "tasks:read": "See background tasks.",
     "notifications:read": "Read one's own notifications.",
-    "notifications:write": "Mark one's own notifications as read, and choose how one is told.",
+    "notifications:write": "Mark one's own notifications as read.",
     "ops:read": "See whether maintenance mode is on.",
     "ops:write": "Switch maintenance mode on and off.",
 }

@@ -16,6 +16,7 @@ COLLECTIONS = {
     "posts": "/api/blog/posts/",
     "rooms": "/api/chat/rooms/",
     "task_runs": "/api/tasks/runs/",
+    "pictures": "/api/images/",
     "notifications": "/api/notifications/",
     "audit_events": "/api/audit/events/",
     "schema": "/api/schema/",

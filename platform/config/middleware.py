@@ -11,9 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import split_domain_port
 
 from config.problems import answer_to_database, error_response
+from images.limits import IMAGE_BYTES
 
-# Files come in multipart bodies, which Django streams to disk.
-LARGEST_MULTIPART_BYTES = 10_000_000
+# Files come in multipart bodies, which Django streams to disk: a picture of the largest size, and its form around it.
+LARGEST_MULTIPART_BYTES = IMAGE_BYTES + 100_000
 
 Handler = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 

@@ -10,6 +10,7 @@ from blog.api.urls import api_urlpatterns as blog_api
 from chat.api import api_urlpatterns as chat_api
 from config import api_root, health
 from config.media import uploaded_file
+from images.api import api_urlpatterns as images_api
 from notifications.api import api_urlpatterns as notifications_api
 from ops.api import api_urlpatterns as ops_api
 from tasks.api import api_urlpatterns as tasks_api
@@ -19,6 +20,7 @@ urlpatterns = [
     path("", include("blog.urls")),
     path("chat/", include("chat.urls")),
     path("tasks/", include("tasks.urls")),
+    path("images/", include("images.urls")),
     path("notifications/", include("notifications.urls")),
     path("audit/", include("audit.urls")),
     path("ops/", include("ops.urls")),
@@ -33,6 +35,7 @@ urlpatterns = [
     path("api/audit/", include(audit_api)),
     path("api/blog/", include(blog_api)),
     path("api/chat/", include(chat_api)),
+    path("api/images/", include(images_api)),
     path("api/notifications/", include(notifications_api)),
     path("api/ops/", include(ops_api)),
     path("api/tasks/", include(tasks_api)),

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blog import limits
 from blog.errors import ImportFileError, InvalidError
 from blog.images import CheckedImage, check_image, checksum_of
 from blog.importing.documents import Document
 from blog.markdown import image_names
 from blog.sanitizing import picture_name
+from images import limits
 
 _SUFFIXES = {".md", ".markdown"}
 # Pages of a section, not posts, as Zola and Hugo name them.
