@@ -110,9 +110,16 @@ def name_of(export: Export) -> str:
     return f"audit-{export.created_at:%Y%m%dT%H%M%SZ}.{FORMATS[export.format].suffix}.gz"
 
 
-def expire() -> int:
+def overdue_exports(age: timedelta = timedelta()) -> QuerySet[Export]:
+    """Return the exports that are past their time, for so long at least, and not ended yet."""
+    return Export.objects.filter(
+        expires_at__lt=timezone.now() - age, state__in=(*UNFINISHED, Export.State.FINISHED)
+    ).order_by("expires_at")
+
+
+def expire(age: timedelta = timedelta()) -> int:
     """Delete the files that are past their time, give up exports that were never finished, and return how many."""
-    due = Export.objects.filter(expires_at__lt=timezone.now(), state__in=(*UNFINISHED, Export.State.FINISHED))
+    due = overdue_exports(age)
     done = 0
     for export_id in list(due.values_list("pk", flat=True)):
         try:

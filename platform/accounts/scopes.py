@@ -23,7 +23,7 @@ SCOPES = {
     "images:write": "Upload, describe and delete pictures.",
     "tasks:read": "See background tasks.",
     "notifications:read": "Read one's own notifications.",
-    "notifications:write": "Mark one's own notifications as read.",
+    "notifications:write": "Mark one's own notifications as read, and choose how one is told.",
     "ops:read": "See whether maintenance mode is on.",
     "ops:write": "Switch maintenance mode on and off.",
 }

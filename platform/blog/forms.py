@@ -1,11 +1,12 @@
 """The forms of the blog's pages. What they let through, the actions check again."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
 from blog import limits
 from blog.errors import BlogError, InvalidError
+from blog.models import Category
 
 
 class BlogForm(forms.Form):
@@ -51,12 +52,42 @@ class PostForm(BlogForm):
         widget=_text_area(rows=22, spellcheck="true", **{"class": "code"}),
         help_text="Markdown with tables, footnotes and fenced code. HTML is allowed within reason.",
     )
+    category = forms.ChoiceField(required=False)
+    tags = forms.CharField(
+        required=False,
+        max_length=limits.TAGS_OF_A_POST * (limits.TAG_CHARACTERS + 2),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="With commas between them.",
+    )
+    slug = forms.CharField(
+        label="Address",
+        required=False,
+        max_length=limits.SLUG_CHARACTERS,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text="What comes after /blog/. Old ones lead to a new one.",
+    )
     publish_at = utc_field("For “Schedule”: the post publishes itself then.")
 
-    def __init__(self, *args: Any, can_schedule: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, is_new: bool = True, can_schedule: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        choices = [(category.slug, category.name) for category in Category.objects.all()]
+        cast(forms.ChoiceField, self.fields["category"]).choices = [("", "None"), *choices]
+        if is_new:
+            del self.fields["slug"]
         if not can_schedule:
             del self.fields["publish_at"]
+
+    def main_fields(self) -> list[forms.BoundField]:
+        """Return what is written."""
+        return [self[name] for name in ("title", "description", "body")]
+
+    def more_fields(self) -> list[forms.BoundField]:
+        """Return what is said about it, in pairs."""
+        return [self[name] for name in ("category", "tags", "slug", "publish_at") if name in self.fields]
+
+    def clean_tags(self) -> list[str]:
+        """Return the names."""
+        return [name.strip() for name in self.cleaned_data["tags"].split(",") if name.strip()]
 
     def clean(self) -> dict[str, Any]:
         """Ask for a time where the post is to be scheduled."""

@@ -25,6 +25,42 @@ class Status(models.TextChoices):
     PUBLISHED = "published", "Published"
 
 
+@audit.track()
+class Category(models.Model):
+    """A shelf of the blog; each post stands on one of them at most."""
+
+    name = models.CharField(max_length=limits.CATEGORY_CHARACTERS, unique=True)
+    slug = models.SlugField(max_length=limits.CATEGORY_CHARACTERS, unique=True)
+    description = models.CharField(max_length=limits.DESCRIPTION_CHARACTERS, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name_plural = "categories"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("blog:category", args=[self.slug])
+
+
+@audit.track()
+class Tag(models.Model):
+    """A word that posts are found by. However it's written, its slug tells whether it's the same."""
+
+    name = models.CharField(max_length=limits.TAG_CHARACTERS)
+    slug = models.SlugField(max_length=limits.TAG_CHARACTERS, unique=True, allow_unicode=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("blog:tag", args=[self.slug])
+
+
 @audit.track(exclude=["body_html", "excerpt"])
 class Post(models.Model):
     """An article. A draft is seen by those who write it alone."""
@@ -41,6 +77,8 @@ class Post(models.Model):
     body_markdown = models.TextField()
     body_html = models.TextField(editable=False)
     excerpt = models.CharField(max_length=limits.EXCERPT_CHARACTERS, blank=True, editable=False)
+    category = models.ForeignKey(Category, on_delete=models.SET_NULL, related_name="posts", null=True, blank=True)
+    tags = models.ManyToManyField(Tag, related_name="posts", blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     published_at = models.DateTimeField(null=True, blank=True)
     # When it publishes itself, and for whom.
@@ -117,6 +155,21 @@ class Post(models.Model):
     def summary(self) -> str:
         """What lists say of it: the author's description, or the start of the text."""
         return self.description or self.excerpt
+
+
+@audit.track()
+class OldAddress(models.Model):
+    """Where a post was once found: its slug before a new one, or its place on the site it came from."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="old_addresses")
+    path = models.CharField(max_length=limits.PATH_CHARACTERS, unique=True, help_text="Without slashes around it.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "old addresses"
+
+    def __str__(self) -> str:
+        return f"/{self.path}"
 
 
 def image_path(image: Any, filename: str) -> str:

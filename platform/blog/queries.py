@@ -1,10 +1,12 @@
 """What is read from the blog. Lists leave the bodies in the database, and fetch authors along."""
 
+from typing import Any
+
 from django.db.models import Count, F, Prefetch, Q, QuerySet
 
 from accounts.models import User
 from blog import limits, rules
-from blog.models import Comment, Post, Status
+from blog.models import Category, Comment, OldAddress, Post, Status, Tag
 from blog.sanitizing import Picture
 
 _NEWEST_FIRST = (F("published_at").desc(), F("id").desc())
@@ -18,7 +20,7 @@ def published_posts() -> QuerySet[Post]:
 
 def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
     """Return the posts that `user` may read, whole, newest first; drafts come before what is published."""
-    posts = _with_authors(_visible_to(user))
+    posts = _with_authors(_visible_to(user)).prefetch_related("tags")
     return posts.order_by(F("published_at").desc(nulls_first=True), F("id").desc())
 
 
@@ -26,6 +28,11 @@ def drafts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
     """Return the unpublished posts that `user` may read, last changed first, as lists show them."""
     drafts = _for_lists(_visible_to(user).exclude(status=Status.PUBLISHED))
     return drafts.order_by(F("updated_at").desc(), F("id").desc())
+
+
+def _is_by(user: User) -> Q:
+    # A subquery instead of a join, so that no post comes twice.
+    return Q(author=user) | Q(pk__in=Post.coauthors.through.objects.filter(user=user).values("post"))
 
 
 def _visible_to(user: rules.Visitor) -> QuerySet[Post]:
@@ -38,6 +45,52 @@ def _visible_to(user: rules.Visitor) -> QuerySet[Post]:
             visible |= Q(status=Status.REVIEW) | Q(scheduled_by=user)
         visible |= Q(author=user) | Q(pk__in=Post.coauthors.through.objects.filter(user=user).values("post"))
     return Post.objects.filter(visible)
+
+
+def posts_in(category: Category) -> QuerySet[Post]:
+    """Return the published posts of a category, as `published_posts`."""
+    return published_posts().filter(category=category)
+
+
+def posts_tagged(tag: Tag) -> QuerySet[Post]:
+    """Return the published posts with a tag, as `published_posts`."""
+    return published_posts().filter(pk__in=Post.tags.through.objects.filter(tag=tag).values("post"))
+
+
+def posts_by(author: User) -> QuerySet[Post]:
+    """Return the published posts that somebody wrote, alone or with others, as `published_posts`."""
+    return published_posts().filter(_is_by(author))
+
+
+def categories() -> QuerySet[Category]:
+    """Return all categories, each with `post_count`: how many of its posts are published."""
+    return _with_post_counts(Category.objects.all())
+
+
+def categories_in_use() -> QuerySet[Category]:
+    """Return the categories that have published posts, as `categories`."""
+    return _with_post_counts(Category.objects.all()).filter(post_count__gt=0)
+
+
+def tags_in_use() -> QuerySet[Tag]:
+    """Return the tags of published posts, each with `post_count`: those of drafts alone stay unknown."""
+    return _with_post_counts(Tag.objects.all()).filter(post_count__gt=0)
+
+
+def _with_post_counts(rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.annotate(  # type: ignore[no-any-return]
+        post_count=Count("posts", filter=Q(posts__status=Status.PUBLISHED))
+    )
+
+
+def address_now(path: str) -> str:
+    """Return where the published post is that once was at `path`; empty where there's none."""
+    path = path.strip("/")
+    if not path or len(path) > limits.PATH_CHARACTERS:
+        return ""
+    old = OldAddress.objects.filter(path=path, post__status=Status.PUBLISHED).select_related("post")
+    found = old.only("post__slug").first()
+    return found.post.get_absolute_url() if found else ""
 
 
 def reviewers_of(post: Post) -> QuerySet[User]:
@@ -78,11 +131,12 @@ def pictures_of(post: Post) -> dict[str, Picture]:
 
 
 def _with_authors(posts: QuerySet[Post]) -> QuerySet[Post]:
-    return posts.select_related("author").prefetch_related(Prefetch("coauthors", queryset=_NAMES))
+    return posts.select_related("author", "category").prefetch_related(Prefetch("coauthors", queryset=_NAMES))
 
 
 def _for_lists(posts: QuerySet[Post]) -> QuerySet[Post]:
     return _with_authors(posts).only(
         *("id", "slug", "title", "description", "excerpt", "status", "published_at", "created_at", "updated_at"),
         *("publish_at", "author_id", "author__username", "author__display_name"),
+        *("category__name", "category__slug"),
     )

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.models import User
 from blog import limits
-from blog.models import Comment, Post
+from blog.models import Category, Comment, Post, Tag
 
 
 class WriterSerializer(serializers.ModelSerializer[User]):
@@ -20,17 +20,36 @@ class WriterSerializer(serializers.ModelSerializer[User]):
         read_only_fields: ClassVar[list[str]] = ["username"]
 
 
+class CategorySerializer(serializers.ModelSerializer[Category]):
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+    post_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Category
+        fields: ClassVar[list[str]] = ["slug", "url", "name", "description", "post_count"]
+
+
+class TagSerializer(serializers.ModelSerializer[Tag]):
+    url = serializers.CharField(source="get_absolute_url", read_only=True)
+    post_count = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Tag
+        fields: ClassVar[list[str]] = ["slug", "url", "name", "post_count"]
+
+
 class PostListSerializer(serializers.ModelSerializer[Post]):
     author = WriterSerializer(read_only=True)
     coauthors = WriterSerializer(many=True, read_only=True)
     summary = serializers.CharField(read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
     comment_count = serializers.IntegerField(read_only=True)
+    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
 
     class Meta:
         model = Post
         fields: ClassVar[list[str]] = [
-            *("slug", "url", "title", "summary", "status", "author", "coauthors"),
+            *("slug", "url", "title", "summary", "status", "author", "coauthors", "category"),
             *("published_at", "publish_at", "created_at", "updated_at", "comment_count"),
         ]
 
@@ -40,13 +59,17 @@ class PostSerializer(serializers.ModelSerializer[Post]):
     coauthors = WriterSerializer(many=True, read_only=True)
     body = serializers.CharField(source="body_markdown", read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
+    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    tags: serializers.ManyRelatedField = serializers.SlugRelatedField(  # type: ignore[assignment]
+        slug_field="name", many=True, read_only=True
+    )
     version = serializers.CharField(read_only=True, help_text="Changes with each change of the text.")
 
     class Meta:
         model = Post
         fields: ClassVar[list[str]] = [
             *("slug", "url", "title", "description", "body", "body_html", "status", "author", "coauthors"),
-            *("version", "review_note"),
+            *("category", "tags", "version", "review_note"),
             *("published_at", "publish_at", "created_at", "updated_at"),
         ]
 
@@ -55,11 +78,17 @@ class PostInput(serializers.Serializer[Any]):
     title = serializers.CharField(max_length=limits.TITLE_CHARACTERS)
     description = serializers.CharField(max_length=limits.DESCRIPTION_CHARACTERS, required=False, allow_blank=True)
     body = serializers.CharField(trim_whitespace=False, help_text="Markdown, at most 500,000 bytes.")
+    category = serializers.CharField(required=False, allow_blank=True, help_text="A category's slug; empty for none.")
+    tags = serializers.ListField(child=serializers.CharField(), required=False, help_text="Names; new ones are made.")
 
 
 class PostChange(PostInput):
     title = serializers.CharField(max_length=limits.TITLE_CHARACTERS, required=False)
     body = serializers.CharField(trim_whitespace=False, required=False, help_text="Markdown, at most 500,000 bytes.")
+    slug = serializers.CharField(required=False, help_text="A new address; the old one leads to it.")
+    version = serializers.CharField(
+        required=False, help_text="The `version` that you changed: 409 where somebody saved another one since."
+    )
 
 
 class ScheduleInput(serializers.Serializer[Any]):

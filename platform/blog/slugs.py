@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.utils.text import slugify
 
 from blog import limits
-from blog.models import Post
+from blog.models import OldAddress, Post
 
 # What stands in the same place of an address: /blog/new/ and the like, now or soon.
 RESERVED = frozenset(
@@ -27,7 +27,7 @@ def free_slug(title: str, *, hint: str = "") -> str:
 
     Another writer may take it before it's stored; the database's constraint decides.
     """
-    return next(slug for slug in _candidates(title, hint) if slug not in RESERVED and not _is_taken(slug))
+    return next(slug for slug in _candidates(title, hint) if slug not in RESERVED and not is_taken(slug))
 
 
 def _candidates(title: str, hint: str) -> Iterator[str]:
@@ -46,5 +46,14 @@ def _with(slug: str, ending: str) -> str:
     return f"{slug[: limits.SLUG_CHARACTERS - len(ending) - 1]}-{ending}"
 
 
-def _is_taken(slug: str) -> bool:
-    return Post.objects.filter(slug=slug).exists()
+def is_taken(slug: str, *, but_for: Post | None = None) -> bool:
+    """Whether a post has the slug, or had it: who kept the old link would come to another's post."""
+    has, had = Post.objects.filter(slug=slug), OldAddress.objects.filter(path=path_of(slug))
+    if but_for is not None:
+        has, had = has.exclude(pk=but_for.pk), had.exclude(post=but_for)
+    return has.exists() or had.exists()
+
+
+def path_of(slug: str) -> str:
+    """Return the address of a post as old addresses are kept: without slashes around it."""
+    return f"blog/{slug}"

@@ -4,9 +4,10 @@ import sys
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 
 from audit import refusals
+from blog.queries import address_now
 from config.problems import answer_to_database, error_response
 
 
@@ -21,7 +22,13 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 404, with the reason that the view gave; the resolver's own isn't for strangers."""
+    """Answer 404, with the reason that the view gave; the resolver's own isn't for strangers.
+
+    What was once a post's address leads to where it is now.
+    """
+    if request.method in ("GET", "HEAD") and (now := address_now(request.path)):
+        query = f"?{request.META['QUERY_STRING']}" if request.META.get("QUERY_STRING") else ""
+        return HttpResponsePermanentRedirect(now + query)
     return error_response(request, 404, detail=_text_of(exception))
 
 

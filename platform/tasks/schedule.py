@@ -5,7 +5,7 @@ from typing import Any
 from celery.schedules import crontab
 
 # A short task of many never waits behind a long one of few.
-QUEUES = ("default", "notifications", "images")
+QUEUES = ("default", "notifications", "mail", "images")
 # 0 goes first, 9 last: one can step ahead of most tasks, and behind them.
 DEFAULT_PRIORITY = 5
 
@@ -15,6 +15,24 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "blog.publish_due_posts",
         "schedule": crontab(),
         "options": {"expires": 60},
+    },
+    "notifications.prepare_mails": {
+        "task": "notifications.prepare_mails",
+        "schedule": 60.0,
+        "options": {"queue": "mail", "expires": 60},
+    },
+    # In the morning, by UTC. Beat that was away sends them late rather than never.
+    "notifications.daily_digests": {
+        "task": "notifications.prepare_digests",
+        "args": ["daily"],
+        "schedule": crontab(hour="7", minute="0"),
+        "options": {"queue": "mail"},
+    },
+    "notifications.weekly_digests": {
+        "task": "notifications.prepare_digests",
+        "args": ["weekly"],
+        "schedule": crontab(hour="7", minute="5", day_of_week="mon"),
+        "options": {"queue": "mail"},
     },
     # Often, since it costs two look-ups where nothing is to be done, and beat may be away for days.
     "audit.ensure_partitions": {
@@ -26,5 +44,16 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "audit.expire_exports",
         "schedule": 3_600.0,
         "options": {"expires": 3_600},
+    },
+    # At night, and apart from each other: who logs in waits for neither.
+    "ops.clean_up_sessions": {
+        "task": "ops.clean_up_sessions",
+        "schedule": crontab(hour="2", minute="40"),
+        "options": {"expires": 6 * 3_600},
+    },
+    "ops.clean_up": {
+        "task": "ops.clean_up",
+        "schedule": crontab(hour="3", minute="20"),
+        "options": {"expires": 6 * 3_600},
     },
 }

@@ -131,6 +131,26 @@ class RecentSpans(SpanExporter):
         """Return the spans that stand for the latest requests, newest first, each with its `span_count`."""
         return self._roots(self._redis.zrevrange(_INDEX, 0, limit - 1))
 
+    def older_than(self, seconds: float) -> list[str]:
+        """Return the ids of the requests that told nothing for so long, oldest first."""
+        found: list[str] = self._redis.zrangebyscore(_INDEX, 0, time.time() - seconds)
+        return found
+
+    def bytes_of(self, request_ids: Sequence[str]) -> int:
+        """Return how many bytes the spans of these requests have in Redis."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for request_id in request_ids:
+                pipe.memory_usage(f"spans:{request_id}")
+            return sum(size or 0 for size in pipe.execute())
+
+    def forget(self, request_ids: Sequence[str]) -> None:
+        """Remove what is kept of these requests."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for request_id in request_ids:
+                pipe.delete(*(f"{kind}:{request_id}" for kind in ("spans", "count", "root", "lost")))
+                pipe.zrem(_INDEX, request_id)
+            pipe.execute()
+
     def roots_of(self, request_ids: Sequence[str]) -> list[dict[str, Any]]:
         """Return the spans that stand for these requests, in their order; those that aren't kept are left out."""
         return self._roots(list(request_ids))

@@ -1,5 +1,6 @@
 """The personal socket."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -60,6 +61,54 @@ async def test_marking_read_is_told_to_every_tab(connect: Connect, author: User)
     await there.send({"type": "mark_all_read"})
     for socket in (here, there):
         assert await socket.receive() == {"type": "state", "unread": 0, "read": [second.pk]}
+
+
+async def test_a_group_grows_in_place_and_counts_as_one(connect: Connect, author: User) -> None:
+    def comment(number: int) -> None:
+        about = {"topic": "blog.post-1", "topic_title": "“Clocks”"}
+        create_notification(author, kind="comment", title=f"Comment {number}", url="/", **about)
+
+    socket = await connect(author)
+    await socket.receive()
+    for number in range(3):
+        await database_sync_to_async(comment)(number)
+    first, _, third = [await socket.receive() for _ in range(3)]
+    assert first["notification"]["id"] == third["notification"]["id"]
+    assert (third["notification"]["title"], third["notification"]["count"]) == ("3 comments on “Clocks”", 3)
+    assert third["unread"] == 1
+
+
+async def test_two_tabs_that_mark_at_the_same_time_end_with_the_same_exact_count(
+    connect: Connect, author: User
+) -> None:
+    notifications = [await notify(author, f"Comment {number}") for number in range(8)]
+    tabs = await connect(author), await connect(author)
+    for tab in tabs:
+        assert (await tab.receive())["unread"] == 8
+    # Both mark the same ones and ones of their own, while others still come.
+    marks = [[0, 1, 2, 3], [3, 2, 4, 5]]
+    await asyncio.gather(
+        *(
+            tab.send({"type": "mark_read", "id": notifications[number].pk})
+            for tab, numbers in zip(tabs, marks, strict=True)
+            for number in numbers
+        ),
+        notify(author, "Meanwhile"),
+    )
+    read = {notifications[number].pk for numbers in marks for number in numbers}
+    for tab in tabs:
+        seen: set[int] = set()
+        messages = []
+        while seen != read or not any(message["type"] == "notification" for message in messages):
+            messages.append(await tab.receive())
+            seen |= set(messages[-1].get("read", []))
+        assert messages[-1]["unread"] == 3
+        assert [pk for message in messages for pk in message.get("read", [])].count(notifications[3].pk) == 1
+    await tabs[0].send({"type": "mark_all_read"})
+    await tabs[1].send({"type": "mark_all_read"})
+    for tab in tabs:
+        assert (await tab.receive())["unread"] == 0
+        assert await tab.receive_nothing()
 
 
 async def test_someone_elses_notification_is_not_found_and_the_denial_recorded(

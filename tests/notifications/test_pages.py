@@ -5,6 +5,7 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import Event
+from notifications import actions
 from notifications.delivery.actions import create_notification
 from notifications.models import Notification
 
@@ -56,3 +57,36 @@ def test_someone_elses_is_not_found_and_the_denial_recorded(
     assert not notification.is_read
     denial = Event.objects.get(outcome="denied")
     assert (denial.object_type, denial.object_id) == ("notifications.notification", str(notification.pk))
+
+
+def test_the_list_is_narrowed_to_what_is_unread_and_to_a_kind(client: Client, author: User) -> None:
+    for kind in ("comment", "reply", "mention"):
+        create_notification(author, kind=kind, title=f"A {kind}", url="/")
+    actions.mark_read(Notification.objects.get(kind="comment"), actor=author)
+    client.force_login(author)
+
+    def titles(query: str) -> list[str]:
+        return [row["title"] for row in client.get(f"/api/notifications/?{query}").json()["results"]]
+
+    assert titles("") == ["A mention", "A reply", "A comment"]
+    assert titles("unread=true") == ["A mention", "A reply"]
+    assert titles("unread=false&kind=comment") == ["A comment"]
+    assert titles("unread=true&kind=comment") == []
+    assert client.get("/api/notifications/?kind=gossip").status_code == 400
+    page = client.get("/notifications/?unread=1&kind=reply").content.decode()
+    assert "A reply" in page
+    assert "A comment" not in page
+    assert "A mention" not in page
+    assert client.get("/notifications/?kind=gossip&page=x").status_code == 200
+
+
+def test_the_api_goes_through_all_by_cursor(client: Client, author: User) -> None:
+    for number in range(7):
+        create_notification(author, kind="comment", title=f"{number}", url="/")
+    client.force_login(author)
+    seen, address = [], "/api/notifications/?limit=3"
+    while address:
+        answer = client.get(address).json()
+        seen += [row["title"] for row in answer["results"]]
+        address = answer["next"]
+    assert seen == ["6", "5", "4", "3", "2", "1", "0"]

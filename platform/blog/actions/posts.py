@@ -1,5 +1,6 @@
 """A post's life, from its first line to its end."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -8,47 +9,84 @@ from django.utils import timezone
 
 from accounts.models import User
 from blog import rules
+from blog.actions.addresses import move_post
 from blog.actions.texts import checked_description, checked_title, normalised, set_body
 from blog.errors import ConflictError
 from blog.models import Post, Status
 from blog.queries import pictures_of
 from blog.slugs import free_slug
+from blog.taxonomy import category_with_slug, tags_named
 
 _ATTEMPTS_AT_A_SLUG = 5
 
 
-def create_post(*, actor: User, title: str, body: str, description: str = "") -> Post:
-    """Write a new draft by `actor`."""
+def create_post(
+    *,
+    actor: User,
+    title: str,
+    body: str,
+    description: str = "",
+    category: str = "",
+    tags: Iterable[str] = (),
+) -> Post:
+    """Write a new draft by `actor`; `category` is a slug, `tags` are names."""
     rules.require(rules.can_write_posts, actor, None, action="create_post")
     post = Post(author=actor, title=checked_title(title), description=checked_description(description))
     set_body(post, body)
-    insert_with_free_slug(post)
+    with transaction.atomic():
+        post.category = category_with_slug(category)
+        insert_with_free_slug(post)
+        if chosen := tags_named(tags):
+            post.tags.set(chosen)
     return post
 
 
 def update_post(
-    post: Post, *, actor: User, title: str | None = None, body: str | None = None, description: str | None = None
+    post: Post,
+    *,
+    actor: User,
+    title: str | None = None,
+    body: str | None = None,
+    description: str | None = None,
+    category: str | None = None,
+    tags: Iterable[str] | None = None,
+    slug: str | None = None,
+    version: str | None = None,
 ) -> Post:
-    """Change what is given of a post; what is None stays. Nothing is written where nothing differs."""
+    """Change what is given of a post; what is None stays. Nothing is written where nothing differs.
+
+    Raises:
+        ConflictError: `version` is given, and the post is another one by now.
+    """
     rules.require(rules.can_edit_post, actor, post, action="update_post")
     with transaction.atomic():
         post = locked_post(post)
         rules.require(rules.can_edit_post, actor, post, action="update_post")
+        if version is not None:
+            require_version(post, version)
         changed: dict[str, Any] = {}
         if title is not None:
             changed["title"] = checked_title(title)
         if description is not None:
             changed["description"] = checked_description(description)
+        if category is not None:
+            changed["category"] = category_with_slug(category)
         changed = {name: value for name, value in changed.items() if getattr(post, name) != value}
         for name, value in changed.items():
             setattr(post, name, value)
         fields = list(changed)
+        if slug is not None and move_post(post, slug):
+            fields.append("slug")
         if body is not None and normalised(body) != post.body_markdown:
             set_body(post, body, pictures=partial(pictures_of, post))
             fields += ["body_markdown", "body_html", "excerpt"]
-        if fields:
+        chosen = tags_named(tags) if tags is not None else None
+        are_tags_new = chosen is not None and set(chosen) != set(post.tags.all())
+        if fields or are_tags_new:
             post.updated_at = timezone.now()
             post.save(update_fields=[*fields, "updated_at"])
+        if chosen is not None and are_tags_new:
+            post.tags.set(chosen)
     return post
 
 
@@ -118,4 +156,4 @@ def require_version(post: Post, version: str) -> None:
 
 def locked_post(post: Post) -> Post:
     """Return the post as it is now, and nobody else's to change until the transaction ends."""
-    return Post.objects.select_for_update(of=("self",)).select_related("author").get(pk=post.pk)
+    return Post.objects.select_for_update(of=("self",)).select_related("author", "category").get(pk=post.pk)

@@ -1,5 +1,6 @@
 """Posts by the API: the same actions and rules as the pages."""
 
+from django.db.models import Q
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
@@ -16,6 +17,11 @@ _STATUS = OpenApiParameter(
     enum=Status.values,
     description="`published` (the default), or another for those of its posts that you may see.",
 )
+_FILTERS = [
+    OpenApiParameter("category", description="A category's slug."),
+    OpenApiParameter("tag", description="A tag's slug."),
+    OpenApiParameter("author", description="The username of who wrote it."),
+]
 
 
 class PostList(BlogView):
@@ -33,12 +39,24 @@ class PostList(BlogView):
             raise ValidationError({"status": [f"Give one of: {', '.join(Status.values)}."]})
         return wanted
 
-    @extend_schema(tags=["blog"], parameters=[_STATUS], responses=PostListSerializer(many=True))
+    def _chosen(self) -> Q:
+        given, chosen = self.request.query_params, Q()
+        if "category" in given:
+            chosen &= Q(category__slug=given["category"])
+        if "tag" in given:
+            chosen &= Q(pk__in=Post.tags.through.objects.filter(tag__slug=given["tag"]).values("post"))
+        if "author" in given:
+            coauthored = Post.coauthors.through.objects.filter(user__username=given["author"]).values("post")
+            chosen &= Q(author__username=given["author"]) | Q(pk__in=coauthored)
+        return chosen
+
+    @extend_schema(tags=["blog"], parameters=[_STATUS, *_FILTERS], responses=PostListSerializer(many=True))
     def get(self, request: Request) -> Response:
         """List posts."""
         posts, wanted = queries.published_posts(), self._wanted()
         if wanted != Status.PUBLISHED:
             posts = queries.drafts_visible_to(request.user).filter(status=wanted)
+        posts = posts.filter(self._chosen())
         return self.page_of(queries.with_comment_counts(posts), PostListSerializer)
 
     @extend_schema(tags=["blog"], request=PostInput, responses={201: PostSerializer})

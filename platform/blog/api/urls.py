@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from blog.api import comments, life, posts
+from blog.api import comments, life, posts, taxonomy
 
 api_urlpatterns = [
     path("posts/", posts.PostList.as_view(), name="blog-post-list"),
@@ -16,5 +16,7 @@ api_urlpatterns = [
     path("posts/<slug:slug>/send-back/", life.PostSendBack.as_view(), name="blog-post-send-back"),
     path("posts/<slug:slug>/unpublish/", life.PostUnpublish.as_view(), name="blog-post-unpublish"),
     path("posts/<slug:slug>/comments/", comments.CommentList.as_view(), name="blog-comment-list"),
+    path("categories/", taxonomy.CategoryList.as_view(), name="blog-category-list"),
+    path("tags/", taxonomy.TagList.as_view(), name="blog-tag-list"),
     path("comments/<int:pk>/", comments.CommentDetail.as_view(), name="blog-comment"),
 ]

@@ -40,6 +40,9 @@ class Document:
     description: str
     published_at: datetime | None
     body: str
+    category: str = ""
+    tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def is_draft(self) -> bool:
@@ -65,6 +68,7 @@ def read_document(file: Path, root: Path, *, default_author: str = "") -> Docume
     is_draft = fields.get("draft") is True
     published_at = None if is_draft else _date(fields, path, relative.as_posix())
     name = _DATE_IN_PATH.sub("", path.rpartition("/")[2]).strip("-/") or relative.name
+    category, *further = _words(fields, "categories", "category") or [""]
     return Document(
         file=file,
         folder=file.parent,
@@ -75,6 +79,9 @@ def read_document(file: Path, root: Path, *, default_author: str = "") -> Docume
         description=_text(fields, "description"),
         published_at=published_at,
         body=body,
+        category=category,
+        tags=(*_words(fields, "tags", "tag"), *further),
+        aliases=_aliases(fields),
     )
 
 
@@ -142,6 +149,30 @@ def _authors(fields: Mapping[str, Any], default: str) -> tuple[str, ...]:
     if not cleaned:
         raise ImportFileError('it has no author; add authors = ["…"], or give --author NAME')
     return cleaned
+
+
+def _words(fields: Mapping[str, Any], *names: str) -> list[str]:
+    """Return the names of a taxonomy, as Zola, Hugo and Jekyll write them."""
+    taxonomies = fields.get("taxonomies")
+    places = [fields, taxonomies] if isinstance(taxonomies, dict) else [fields]
+    value: Any = next((place[name] for place in places for name in names if place.get(name)), [])
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ImportFileError(f'its {names[0]} are no list of names; write {names[0]} = ["…"]')
+    return list(dict.fromkeys(" ".join(word.split()) for word in words if word.strip()))
+
+
+def _aliases(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return where else the post was found on the site it came from: its aliases, and its own path."""
+    value = fields.get("aliases") or []
+    aliases = [value] if isinstance(value, str) else value
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
+        raise ImportFileError('its aliases are no list of paths; write aliases = ["2020/old.html"]')
+    paths = [alias.strip("/") for alias in [*aliases, _text(fields, "path")]]
+    for path in paths:
+        if len(path) > limits.PATH_CHARACTERS or not path.isprintable() or path.startswith(("http:", "https:")):
+            raise ImportFileError(f"its alias {path[:80]!r} is no path on this site; write 2020/old.html")
+    return tuple(dict.fromkeys(path for path in paths if path))
 
 
 def _date(fields: Mapping[str, Any], *paths: str) -> datetime:

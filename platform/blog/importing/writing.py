@@ -9,17 +9,21 @@ from typing import Any, Literal
 
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts.models import User
+from blog import limits
+from blog.actions.addresses import lead_here
 from blog.actions.posts import insert_with_free_slug
 from blog.actions.texts import checked_description, checked_title, normalised, set_body
 from blog.errors import ImportFileError
 from blog.importing.bundles import Bundle, read_image
 from blog.importing.documents import Document
-from blog.models import Image, Post, Status, image_path
+from blog.models import Category, Image, Post, Status, image_path
 from blog.sanitizing import Picture
+from blog.taxonomy import tags_named
 
 Outcome = Literal["created", "updated", "unchanged"]
 
@@ -80,6 +84,7 @@ def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
         created_at=document.published_at or now,
         updated_at=document.published_at or now,
         source_path=document.identity,
+        category=_category(document.category),
     )
     set_body(post, document.body, pictures=lambda: _pictures(images))
     hint = f"{document.published_at:%Y-%m-%d}" if document.published_at else ""
@@ -89,6 +94,9 @@ def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
     Image.objects.bulk_create(images)
     if coauthors:
         post.coauthors.set(coauthors)
+    if document.tags:
+        post.tags.set(tags_named(document.tags))
+    lead_here(post, document.aliases)
     return Written("created", len(images))
 
 
@@ -112,6 +120,8 @@ def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -
         "description": checked_description(document.description),
         "author": author,
     }
+    if document.category:  # what was chosen here stays where the source says nothing
+        values["category"] = _category(document.category)
     if post.is_published and not document.is_draft:
         values["published_at"] = document.published_at
     fields = [name for name, value in values.items() if getattr(post, name) != value]
@@ -127,7 +137,13 @@ def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -
     are_coauthors_new = set(post.coauthors.all()) != set(coauthors)
     if are_coauthors_new:
         post.coauthors.set(coauthors)
-    return Written("updated" if fields or are_coauthors_new else "unchanged", len(renewed))
+    tags = tags_named(document.tags)
+    are_tags_new = bool(tags) and set(post.tags.all()) != set(tags)
+    if are_tags_new:
+        post.tags.set(tags)
+    are_aliases_new = lead_here(post, document.aliases)
+    is_new = fields or are_coauthors_new or are_tags_new or are_aliases_new
+    return Written("updated" if is_new else "unchanged", len(renewed))
 
 
 def _store_new(paths: Mapping[str, Path], known_checksums: Mapping[str, str], stored: list[str]) -> list[Image]:
@@ -153,6 +169,17 @@ def _store_new(paths: Mapping[str, Path], known_checksums: Mapping[str, str], st
 
 def _pictures(images: list[Image]) -> dict[str, Picture]:
     return {image.name: Picture(image.file.url, image.width, image.height) for image in images}
+
+
+def _category(name: str) -> Category | None:
+    if not name:
+        return None
+    slug = slugify(name)[: limits.CATEGORY_CHARACTERS]
+    if not slug or len(name) > limits.CATEGORY_CHARACTERS:
+        raise ImportFileError(f"its category {name[:20]!r} has no letters, or too many; write a word")
+    if known := Category.objects.filter(Q(slug=slug) | Q(name=name)).first():
+        return known
+    return Category.objects.create(slug=slug, name=name)
 
 
 def _users(names: tuple[str, ...]) -> list[User]:

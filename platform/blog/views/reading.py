@@ -1,13 +1,15 @@
-"""Pages for everybody: home, the archive, a post with its comments."""
+"""Pages for everybody: home, the archive and its shelves, a post with its comments."""
 
 from django.core.paginator import Page, Paginator
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
+from accounts.models import User
 from blog import limits, queries, rules
 from blog.forms import BlogForm, CommentForm, ReviewForm
-from blog.models import Comment, Post, Status
+from blog.models import Category, Comment, Post, Status
 from blog.views.answering import for_members, member, visible_comment, visible_post
 
 _LATEST_ON_HOME = 6
@@ -25,7 +27,41 @@ def archive(request: HttpRequest) -> HttpResponse:
     """List all published posts, newest first, by pages."""
     posts = queries.with_comment_counts(queries.published_posts())
     page = Paginator(posts, limits.POSTS_PER_PAGE).get_page(request.GET.get("page"))
-    return render(request, "blog/archive.html", {"page": page, "can_write": rules.can_write_posts(request.user)})
+    context = {
+        "page": page,
+        "categories": queries.categories_in_use(),
+        "can_write": rules.can_write_posts(request.user),
+    }
+    return render(request, "blog/archive.html", context)
+
+
+@require_safe
+def category(request: HttpRequest, slug: str) -> HttpResponse:
+    """List the published posts of a category."""
+    found = get_object_or_404(Category, slug=slug)
+    return _listing(request, queries.posts_in(found), title=found.name, description=found.description, kind="Category")
+
+
+@require_safe
+def tag(request: HttpRequest, slug: str) -> HttpResponse:
+    """List the published posts with a tag; one that only drafts have isn't known to anybody."""
+    found = get_object_or_404(queries.tags_in_use(), slug=slug)
+    return _listing(request, queries.posts_tagged(found), title=found.name, kind="Tag")
+
+
+@require_safe
+def author(request: HttpRequest, username: str) -> HttpResponse:
+    """List the published posts of an author; who has none isn't known here."""
+    found = get_object_or_404(User, username=username)
+    posts = queries.posts_by(found)
+    if not posts.exists():
+        raise Http404
+    return _listing(request, posts, title=found.name, kind="Posts by")
+
+
+def _listing(request: HttpRequest, posts: QuerySet[Post], **context: str) -> HttpResponse:
+    page = Paginator(queries.with_comment_counts(posts), limits.POSTS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "blog/listing.html", {"page": page, **context})
 
 
 @require_safe

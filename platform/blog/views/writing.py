@@ -40,10 +40,13 @@ def edit_post(request: HttpRequest, slug: str) -> HttpResponse:
         "title": post.title,
         "description": post.description,
         "body": post.body_markdown,
+        "category": post.category.slug if post.category else "",
+        "slug": post.slug,
+        "tags": ", ".join(tag.name for tag in post.tags.all()),
         "publish_at": post.publish_at,
     }
     can_schedule = post.status in (Status.DRAFT, Status.SCHEDULED) and rules.can_publish_post(request.user, post)
-    form = PostForm(request.POST or None, initial=values, can_schedule=can_schedule)
+    form = PostForm(request.POST or None, initial=values, is_new=False, can_schedule=can_schedule)
     if request.method == "POST" and form.is_valid():
         try:
             post = _save(request, form, post)
@@ -97,7 +100,8 @@ def delete_post(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _save(request: HttpRequest, form: PostForm, post: Post | None = None) -> Post:
     """Save what was typed and do what the button says: both, or nothing."""
-    actor, values = member(request), dict(form.cleaned_data)
+    actor = member(request)
+    values = {name: value for name, value in form.cleaned_data.items() if name in request.POST}  # the rest stays
     publish_at = values.pop("publish_at", None)
     with transaction.atomic():
         post = actions.update_post(post, actor=actor, **values) if post else actions.create_post(actor=actor, **values)

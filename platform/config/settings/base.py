@@ -245,7 +245,20 @@ USE_TZ = True
 USE_I18N = False
 # What a request may weigh, in bytes; larger bodies get a 413 before they are parsed.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# --- e-mail: printed, unless a server is named or the environment's own settings say otherwise -----------------
+EMAIL_HOST = env.str("EMAIL_HOST", "")
+EMAIL_PORT = env.int("EMAIL_PORT", 587)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", EMAIL_PORT == 587)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", EMAIL_PORT == 465)
+EMAIL_TIMEOUT = 20  # seconds, within a task's time limit
+EMAIL_FILE_PATH = LOCAL_DIR / "mail"  # of the file back end
+EMAIL_BACKEND = env.str(
+    "EMAIL_BACKEND", f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+)
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Glasshouse <glasshouse@localhost>")
 
 # `manage healthcheck` warns where less than that is free, and fails at a tenth of it.
 HEALTH_FREE_DISK_BYTES = env.int("HEALTH_FREE_DISK_BYTES", 1_000_000_000)
@@ -268,6 +281,8 @@ LOGGING_CONFIG = None  # telemetry.logs configures logging, so that every line r
 
 WEB_ADDRESS = f"127.0.0.1:{env.int('PORT', 8000)}"
 SOCKET_ADDRESS = f"127.0.0.1:{env.int('SOCKET_PORT', 8001)}"
+# Where people find this site, for links in mails.
+PUBLIC_URL = env.str("PUBLIC_URL", f"http://{WEB_ADDRESS}")
 # The port where browsers find /ws/… on the page's host; 0 means the page's own, behind a proxy.
 BROWSER_SOCKET_PORT = env.int("BROWSER_SOCKET_PORT", 0)
 # Web origins that may open a socket; the page's own host is always allowed.

@@ -1,7 +1,7 @@
 """A developer's machine: embedded servers, demo accounts, readable logs. Never for production."""
 
 from config.settings.base import *  # noqa: F403
-from config.settings.base import SOCKET_ADDRESS, WEB_ADDRESS, env, names
+from config.settings.base import EMAIL_BACKEND, EMAIL_HOST, SOCKET_ADDRESS, WEB_ADDRESS, env, names
 
 DEBUG = env.bool("DEBUG", False)
 # Known to everyone who reads this line, and so refused by the production settings.
@@ -19,3 +19,6 @@ SOCKET_ALLOWED_ORIGINS = names(
 # Static files straight from the sources: nothing to collect, and a change shows at once.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
+# Mails lie in LOCAL_DIR/mail, to be read there.
+if not EMAIL_HOST:
+    EMAIL_BACKEND = env.str("EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend")

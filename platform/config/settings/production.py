@@ -32,6 +32,7 @@ if IS_REDIS_EMBEDDED:
     _refuse("REDIS_URL is not set.", "Set it to Redis' URL.")
 
 TELEMETRY_ENVIRONMENT = env.str("ENVIRONMENT", "production")
+PUBLIC_URL = env.str("PUBLIC_URL", f"https://{ALLOWED_HOSTS[0].lstrip('.')}")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz/", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000
