@@ -7,6 +7,9 @@ cell gets an apostrophe before it, as OWASP's page on CSV injection advises. Who
 import csv
 import io
 import re
+from collections.abc import Iterable
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 from audit import values
@@ -26,25 +29,29 @@ _FORMULA = re.compile("[\t\r\n]|[\\s\"'`\u2018-\u201f]*[=+\\-@\uff1d\uff0b\uff0d
 
 def header() -> bytes:
     """Return the names of the columns as the first line."""
-    return _row(COLUMNS)
+    return row(COLUMNS)
 
 
 def line(event: Event, access: Access) -> bytes:
     """Return an event as its row."""
     shown = showing.as_dict(event, access)
-    return _row([_cell(shown[name]) for name in COLUMNS])
+    return row([cell(shown[name]) for name in COLUMNS])
 
 
-def _cell(value: Any) -> str | int:
-    if isinstance(value, int):
+def cell(value: Any) -> Any:
+    """Return a value as a cell that no spreadsheet takes for a formula; numbers stay numbers, and None is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float | Decimal):
         return value
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         return inert(values.dumps(value).decode())
-    text = inert(value if isinstance(value, str) else value.isoformat(), but="\t\r\n")
+    text = inert(value.isoformat() if isinstance(value, date | time) else str(value), but="\t\r\n")
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _row(cells: Any) -> bytes:
+def row(cells: Iterable[Any]) -> bytes:
+    """Return cells as a row."""
     written = io.StringIO(newline="")
     # All text in quotes: an unquoted cell ends at whatever a reader takes for a separator.
     csv.writer(written, quoting=csv.QUOTE_NONNUMERIC).writerow(cells)

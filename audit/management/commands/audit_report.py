@@ -1,10 +1,7 @@
 """`manage audit_report`: a period of the ledger, summed up."""
 
 import argparse
-import os
-import tempfile
 import time
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit import recording, status
 from audit.errors import PeriodError
+from audit.management.files import refuse_unwritable, whole_file
 from audit.management.help import show_examples
 from audit.reading import filters
 from audit.reports import forms, summary
@@ -51,7 +49,7 @@ class Command(BaseCommand):
         except PeriodError as error:
             raise CommandError(str(error)) from error
         if output is not None:
-            _refuse_unwritable(output)
+            refuse_unwritable(output)
         if not status.has_ledger(alias):
             raise CommandError(f"There is no ledger on the database {alias!r}; run manage migrate.")
         report = summary.make(since, until, using=alias, progress=_Progress(self, options["verbosity"]))
@@ -62,7 +60,8 @@ class Command(BaseCommand):
         if output is None:
             self.stdout.write(text, ending="" if text.endswith("\n") else "\n")
         else:
-            _write_whole(output, text)
+            with whole_file(output) as file:
+                file.write(text.encode())
 
 
 class _Progress:
@@ -77,43 +76,6 @@ class _Progress:
         if not self._is_quiet:
             self._command.stderr.write(f"{time.monotonic() - self._begun:6.1f} s  {step} …", self._command.style.NOTICE)
             self._command.stderr.flush()
-
-
-def _refuse_unwritable(output: Path) -> None:
-    """Before the work is done, and not after it."""
-    if output.exists() and not output.is_file():
-        raise CommandError(f"{output} is no file. Leave --output out to write to standard output.")
-    if not output.parent.is_dir():
-        raise CommandError(f"There is no folder {output.parent}; make it, or name another with --output.")
-    if not os.access(output.parent, os.W_OK):
-        raise CommandError(f"Nothing may be written in {output.parent}; name another folder with --output.")
-
-
-def _write_whole(output: Path, text: str) -> None:
-    """Write beside the file and put it in its place: who looks finds the old file or the new one, and never a part.
-
-    Others may not read it, since it holds personal data.
-    """
-    path = Path(os.path.realpath(output))  # where a link leads
-    temporary = ""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary:
-            with suppress(OSError):
-                os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise CommandError(
-                f"{output} could not be written, and is as it was: {error.strerror or error}."
-            ) from error
-        raise
 
 
 def _moment(text: str) -> datetime:

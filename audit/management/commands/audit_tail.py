@@ -5,7 +5,6 @@ import os
 import re
 import select
 import signal
-import sys
 import threading
 import time
 from argparse import ArgumentTypeError
@@ -13,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -21,6 +20,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from audit import unavailable, values
 from audit.errors import AuditError, CursorError
 from audit.live import tail
+from audit.management.files import silence
 from audit.management.help import show_examples
 from audit.models import Event
 from audit.reading import cursors, filters, showing
@@ -108,7 +108,7 @@ class Command(BaseCommand):
                 try:
                     printed.add(batch)
                 except BrokenPipeError:
-                    _silence(self.stdout)  # nobody reads any more, as behind `| head`
+                    silence(self.stdout)  # nobody reads any more, as behind `| head`
                     break
                 if options["once"] and batch.is_last:
                     break
@@ -282,12 +282,3 @@ def _inert(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
-
-
-def _silence(out: Any) -> None:
-    """Let what Python writes at its end go nowhere: it would complain of the closed pipe once more."""
-    stream: TextIO = getattr(out, "_out", out)
-    if stream is sys.stdout:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
