@@ -5,10 +5,10 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
+from accounts.sockets import NOT_FOUND, FrameError, Handler, JsonSocket
 from chat import actions, queries
 from chat.errors import InvalidMessageError
 from chat.models import Message, Room
-from notifications.sockets import NOT_FOUND, FrameError, Handler, JsonSocket
 
 
 class ChatConsumer(JsonSocket):

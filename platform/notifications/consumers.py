@@ -4,9 +4,9 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
+from accounts.sockets import FrameError, Handler, JsonSocket
 from notifications import actions, queries
 from notifications.push import group_of
-from notifications.sockets import FrameError, Handler, JsonSocket
 
 _LARGEST_ID = 2**63 - 1
 

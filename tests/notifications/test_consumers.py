@@ -8,10 +8,10 @@ import pytest
 from channels.db import database_sync_to_async
 
 from accounts.models import User
+from accounts.sockets import BURST_FRAMES, LONGEST_FRAME
 from audit.models import Event
 from notifications.delivery.actions import create_notification
 from notifications.models import Notification
-from notifications.sockets import BURST_FRAMES, LONGEST_FRAME
 from tests.notifications.client import SocketClient
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -85,7 +85,7 @@ class JsonSocket(TracedConsumer, AsyncJsonWebsocketConsumer):  # type: ignore[mi
             return
         if not self._bucket.take():
             self._is_cut_off = True
-            log.info("notifications.socket_limited", operation=type(self).__name__)
+            log.info("accounts.socket_limited", operation=type(self).__name__)
             await self.send_error("Too many frames", f"At most {FRAMES_PER_SECOND:.0f} a second; reconnect.")
             await self.close(POLICY_VIOLATION, "Too many frames.")
             return

@@ -1,4 +1,4 @@
-from notifications.sockets import TokenBucket
+from accounts.sockets import TokenBucket
 
 
 def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
