@@ -3,19 +3,27 @@
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from concurrent.futures import Executor
+from typing import Any, TypeVar
 
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.db import connections
 
 from telemetry import context
 from telemetry.channels import TracedConsumer
 from telemetry.logs import get_logger
 
+T = TypeVar("T")
 log = get_logger(__name__)
 
+NORMAL = 1000
 POLICY_VIOLATION = 1008
 TOO_BIG = 1009
+FAILED = 1011
+TRY_LATER = 1013
 NOT_LOGGED_IN = 4401
+NOT_PERMITTED = 4403
 NOT_FOUND = 4404
 
 LONGEST_FRAME = 65_536
@@ -110,6 +118,19 @@ class JsonSocket(TracedConsumer, AsyncJsonWebsocketConsumer):  # type: ignore[mi
         request_id = context.current().request_id
         error = {"type": "error", "title": title, "detail": detail, "request_id": request_id}
         await self.send_json(error if client_id is None else {**error, "client_id": client_id})
+
+
+async def in_database(function: Callable[..., T], *args: Any, executor: Executor) -> T:
+    """Run `function` in one of the executor's threads, which holds no connection afterwards."""
+
+    def run() -> T:
+        try:
+            return function(*args)
+        finally:
+            connections["default"].close()
+
+    result: T = await database_sync_to_async(run, thread_sensitive=False, executor=executor)()
+    return result
 
 
 def _parse(text: str | None) -> dict[str, Any]:

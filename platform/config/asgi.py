@@ -16,6 +16,7 @@ from chat.consumers import ChatConsumer  # noqa: E402
 from config.origins import OriginMiddleware  # noqa: E402
 from notifications.consumers import NotificationConsumer  # noqa: E402
 from ops.maintenance.sockets import MaintenanceMiddleware  # noqa: E402
+from tasks.consumers import TaskConsumer  # noqa: E402
 from telemetry.channels import HandshakeMiddleware  # noqa: E402
 
 application = ProtocolTypeRouter(
@@ -29,6 +30,7 @@ application = ProtocolTypeRouter(
                             [
                                 path("ws/chat/<slug:room>/", ChatConsumer.as_asgi()),
                                 path("ws/notifications/", NotificationConsumer.as_asgi()),
+                                path("ws/tasks/", TaskConsumer.as_asgi()),
                                 path("ws/audit/", TailConsumer.as_asgi()),
                             ]
                         )

@@ -31,6 +31,18 @@ class ReasonMissingError(TasksError, ValueError):
     """Say why: the reason goes into the ledger."""
 
 
+class FilterError(TasksError):
+    """A filter of the list of tasks can't be used; `problems` has the messages by the filter's name."""
+
+    def __init__(self, problems: dict[str, list[str]]) -> None:
+        super().__init__("; ".join(f"{name}: {' '.join(messages)}" for name, messages in problems.items()))
+        self.problems = problems
+
+
+class KeyFormError(TasksError, ValueError):
+    """This is no place in the list of tasks. Begin at its newest."""
+
+
 class OutsideTaskError(TasksError, RuntimeError):
     """Only a running task can do this."""
 

@@ -129,7 +129,8 @@ class TaskRun(models.Model):
         """How long the first attempt waited for a worker; None before its start, and once there was another."""
         if self.started_at is None or self.attempts > 1:
             return None
-        due = max(self.enqueued_at, self.eta) if self.eta else self.enqueued_at
+        # One that is later is the next attempt's.
+        due = max(self.enqueued_at, self.eta) if self.eta and self.eta <= self.started_at else self.enqueued_at
         return max(0.0, (self.started_at - due).total_seconds())
 
     @property
