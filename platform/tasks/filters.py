@@ -61,11 +61,11 @@ def parse(asked: Mapping[str, Any]) -> Narrowing:
         FilterError: some are malformed; all of them are named at once.
     """
     given = {one.name: text for one in FILTERS if (text := str(asked.get(one.name) or "").strip())}
-    conditions, problems = Q(), {}
+    conditions, problems = Q(), dict[str, list[str]]()
     for one in FILTERS:
-        if text := given.get(one.name):
+        if one.name in given:
             try:
-                conditions &= _condition(one, text)
+                conditions &= _condition(one, given[one.name])
             except ValueError as error:
                 problems[one.name] = [str(error)]
     if problems:

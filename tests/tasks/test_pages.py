@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.models import User
 from audit.models import Event
 from tasks.models import Outcome, TaskRun
-from tasks.templatetags.durations import duration
+from tasks.templatetags.runs import duration
 
 pytestmark = pytest.mark.django_db
 
@@ -76,8 +76,8 @@ def test_someone_elses_run_is_not_found_and_the_denial_recorded(client: Client, 
     client.force_login(reader)
     assert client.get(f"/api/tasks/runs/{run.id}/").status_code == 404
     assert client.get(f"/api/tasks/runs/{uuid.uuid4()}/").status_code == 404
-    denial = Event.objects.get(outcome="denied")
-    assert (denial.action, denial.object_id) == ("tasks.taskrun.viewed", str(run.id))
+    denial = Event.objects.get(action="tasks.taskrun.viewed")
+    assert (denial.outcome, denial.object_id) == ("denied", str(run.id))
 
 
 @pytest.mark.parametrize(
