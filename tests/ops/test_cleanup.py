@@ -1,6 +1,7 @@
 """`manage cleanup`: what goes, what stays, and that a dry run changes nothing."""
 
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from psycopg import sql
 from accounts.models import User
 from audit.exports import files
 from audit.models import Event, Export
+from blog.models import Image, Post
 from config.redis_urls import TELEMETRY
 from ops import tasks as ops_tasks
 from ops.cleanup import actions, kinds
@@ -61,6 +63,22 @@ def exports_folder(settings: Any, tmp_path: Path) -> Path:
     storages = {**settings.STORAGES, "audit": {**settings.STORAGES["audit"], "OPTIONS": {"location": tmp_path}}}
     settings.STORAGES = storages
     return tmp_path
+
+
+@pytest.fixture
+def media(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder for media: an image of a post, strays that are old, and one that was written just now."""
+    settings.MEDIA_ROOT = folder = tmp_path_factory.mktemp("media")
+    long_ago = time.time() - 7_200
+    for name in ("blog/ab/mine.png", "blog/ab/stray.png", "images/cd/stray.webp"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x" * 100)
+        os.utime(folder / name, (long_ago, long_ago))
+    (folder / "blog/ab/just-written.png").write_bytes(b"x")
+    author = User.objects.create_user("arthur")
+    post = Post.objects.create(author=author, title="A", slug="a", body_markdown="A.")
+    Image.objects.create(post=post, file="blog/ab/mine.png", name="mine.png", width=1, height=1, checksum_sha256="x")
+    return folder
 
 
 @pytest.fixture
@@ -136,6 +154,24 @@ def test_it_removes_what_a_dry_run_names_and_the_ledger_has_the_counts(
     assert deleted is not None
     assert deleted.context["reason"].startswith("cleanup of ")
     assert all(heap["count"] == 0 for heap in cleaned().values())
+
+
+@pytest.mark.parametrize("age", [(), ("--older-than", "1s")])
+def test_files_that_belong_to_nothing_go_but_none_that_may_be_about_to(media: Path, age: tuple[str, ...]) -> None:
+    announced = cleaned("--dry-run", *age)
+    assert announced["post-files"]["examples"] == ["blog/ab/stray.png"]
+    assert announced["picture-files"]["examples"] == ["images/cd/stray.webp"]
+    assert (announced["post-files"]["count"], announced["post-files"]["size_bytes"]) == (1, 100)
+    assert cleaned(*age) == announced
+    left = sorted(path.name for path in media.rglob("*") if path.is_file())
+    assert left == ["just-written.png", "mine.png"]
+
+
+def test_a_file_that_is_written_anew_after_it_was_found_stays(media: Path) -> None:
+    (piece,) = kinds.pieces_of(kinds.known_kinds()["picture-files"], None)
+    os.utime(media / "images/cd/stray.webp")
+    piece.remove()
+    assert (media / "images/cd/stray.webp").exists()
 
 
 def test_sessions_are_never_named_since_their_name_is_their_key(rubbish: None) -> None:
