@@ -100,7 +100,7 @@ def test_opening_the_link_of_a_mail_asks_and_posting_to_it_ends_the_mails(author
     for _ in range(2):
         done = client.post(address, {"List-Unsubscribe": "One-Click"})
         assert done.status_code == 200
-        assert "no e-mails at once any more" in done.content.decode()
+        assert "no notification e-mails any more" in done.content.decode()
     assert not any(channels.email for channels in queries.channels_of(author).values())
     assert queries.channels_for(author, "subscription").digest == "daily"  # other mails go on
     event = Event.objects.filter(object_type="notifications.preference").first()
