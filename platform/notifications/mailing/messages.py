@@ -18,7 +18,11 @@ MOST_LINES = 50
 _MOST_CHARACTERS_OF_SUBJECT = 150
 
 _SPANS = {MailKind.SOON: "", MailKind.DAILY: "Your day: ", MailKind.WEEKLY: "Your week: "}
-MAILS_NAMES = {MailKind.SOON: "notification e-mails", MailKind.DAILY: "daily digests", MailKind.WEEKLY: "weekly digests"}
+MAILS_NAMES = {
+    MailKind.SOON: "notification e-mails",
+    MailKind.DAILY: "daily digests",
+    MailKind.WEEKLY: "weekly digests",
+}
 
 
 @dataclass(slots=True)
