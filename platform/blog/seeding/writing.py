@@ -1,0 +1,163 @@
+"""Seeded posts into the database, many a statement; and out of it again."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from random import Random
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from accounts.seeding.marks import EMAIL_ENDING, FIRST_ID, LAST_ID, marked_id
+from blog import limits
+from blog.markdown import excerpt_of
+from blog.models import Comment, Image, Post, Status
+from blog.seeding.composing import Blog, Plan, Said
+from blog.slugs import free_slug
+from notifications.models import Notification
+
+T = TypeVar("T")
+Progress = Callable[[int], None]
+
+# A path in a source never begins with a slash, so no imported post has one like it.
+SOURCE_BEGINNING = "/seed_data/"
+_POSTS_AT_ONCE = 500
+_TOLD_FOR = timedelta(days=60)
+_UNREAD_FOR = timedelta(days=4)
+
+
+def seeded_posts() -> QuerySet[Post]:
+    """Return the posts that `seed_posts` made."""
+    return Post.objects.filter(source_path__startswith=SOURCE_BEGINNING)
+
+
+def seed_posts(blog: Blog, count: int, *, progress: Progress | None = None) -> Counter[str]:
+    """Create what is missing of the blog's first `count` posts, with what is said of them; return how many of each.
+
+    Posts that are there stay as they are, with their comments. Some hundred posts are one transaction, so that an
+    interrupted run leaves whole ones, and another goes on.
+    """
+    made: Counter[str] = Counter()
+    for numbers in _portions(range(1, count + 1), _POSTS_AT_ONCE):
+        paths = {_path(blog, number): number for number in numbers}
+        present = set(seeded_posts().filter(source_path__in=paths).values_list("source_path", flat=True))
+        missing = [number for path, number in paths.items() if path not in present]
+        if missing:
+            with transaction.atomic():
+                made += _write(blog, missing)
+        if progress:
+            progress(len(numbers))
+    return made
+
+
+def _write(blog: Blog, numbers: list[int]) -> Counter[str]:
+    posts: list[Post] = []
+    plans: list[tuple[Plan, list[Said]]] = []
+    for number in numbers:
+        source = blog.source_of(number)
+        plan = blog.plan(number, source)
+        posts.append(_post(blog, plan, source))
+        plans.append((plan, blog.comments(plan, source)))
+    _give_free_slugs(posts)
+    Post.objects.bulk_create(posts)
+    comments = [
+        _comment(blog, post, said) for post, (_, all_said) in zip(posts, plans, strict=True) for said in all_said
+    ]
+    Comment.objects.bulk_create(comments)
+    told = [_notification(blog, comment) for comment in comments if _is_told(blog, comment)]
+    Notification.objects.bulk_create(told)
+    return Counter(posts=len(posts), comments=len(comments), notifications=len(told))
+
+
+def _post(blog: Blog, plan: Plan, source: Random) -> Post:
+    description, lead, markdown, html = blog.text(plan, source)
+    return Post(
+        author=blog.people[plan.author],
+        title=plan.title,
+        slug=plan.slug,
+        description=description,
+        body_markdown=markdown,
+        body_html=html,
+        excerpt=lead if len(lead) <= limits.EXCERPT_CHARACTERS else excerpt_of(html),
+        status=Status.PUBLISHED if plan.published_at else Status.DRAFT,
+        published_at=plan.published_at,
+        created_at=plan.created_at,
+        updated_at=plan.updated_at,
+        source_path=_path(blog, plan.number),
+    )
+
+
+def _give_free_slugs(posts: list[Post]) -> None:
+    """Change the slugs that others have; among themselves they differ by number."""
+    slugs = [post.slug for post in posts]
+    taken = set(Post.objects.filter(slug__in=slugs).values_list("slug", flat=True))
+    for post in posts:
+        if post.slug in taken:
+            post.slug = free_slug(post.slug)
+
+
+def _comment(blog: Blog, post: Post, said: Said) -> Comment:
+    return Comment(
+        post=post,
+        author=blog.people[said.author],
+        body_markdown=said.piece.markdown,
+        body_html=said.piece.html,
+        created_at=said.said_at,
+        updated_at=said.said_at,
+    )
+
+
+def _is_told(blog: Blog, comment: Comment) -> bool:
+    is_recent = comment.created_at > blog.until - _TOLD_FOR
+    return is_recent and comment.author_id != comment.post.author_id
+
+
+def _notification(blog: Blog, comment: Comment) -> Notification:
+    is_read = comment.created_at < blog.until - _UNREAD_FOR
+    return Notification(
+        recipient=comment.post.author,
+        kind="comment",
+        title=f"{comment.author.name} commented on “{comment.post.title}”",
+        url=comment.get_absolute_url(),
+        created_at=comment.created_at,
+        read_at=comment.created_at + timedelta(hours=9) if is_read else None,
+        source_task_id=marked_id(comment.pk),
+    )
+
+
+def delete_seeded_posts(*, progress: Progress | None = None) -> Counter[str]:
+    """Delete seeded posts with their comments and notifications, and return how many of each.
+
+    A post to which somebody else has given a comment or an image is theirs as well: it stays, as `kept_posts`.
+    """
+    others = Comment.objects.filter(post=OuterRef("pk")).exclude(author__email__endswith=EMAIL_ENDING)
+    deletable = seeded_posts().exclude(Exists(others)).exclude(Exists(Image.objects.filter(post=OuterRef("pk"))))
+    deleted: Counter[str] = Counter()
+    for ids in _portions(deletable.values_list("pk", flat=True).iterator(), _POSTS_AT_ONCE):
+        with transaction.atomic():
+            # Locked, so that nobody comments in between; asked again, since somebody may have done so before.
+            posts = Post.objects.filter(
+                pk__in=list(deletable.filter(pk__in=ids).select_for_update().values_list("pk", flat=True))
+            )
+            _, rows = posts.delete()
+        deleted += Counter(posts=rows.get("blog.Post", 0), comments=rows.get("blog.Comment", 0))
+        if progress:
+            progress(len(ids))
+    _, rows = Notification.objects.filter(source_task_id__range=(FIRST_ID, LAST_ID)).delete()
+    return deleted + Counter(notifications=rows.get("notifications.Notification", 0), kept_posts=seeded_posts().count())
+
+
+def _path(blog: Blog, number: int) -> str:
+    return f"{SOURCE_BEGINNING}{blog.seed}/{number}"
+
+
+def _portions(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    portion: list[T] = []
+    for value in values:
+        portion.append(value)
+        if len(portion) == size:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
