@@ -114,10 +114,10 @@ class Blog:
         said: list[Said] = []
         for said_at in times:
             author = int(len(self.people) * source.random() ** 1.5)
-            pieces = [paragraph(source.sample(stock.comments, source.choice((1, 1, 1, 2, 2, 3))))]
+            pieces = [paragraph(_some(source, stock.comments, source.choice((1, 1, 1, 2, 2, 3))))]
             chance = source.random()
             if chance < 0.1:
-                quoted = source.choice(stock.sentences).markdown
+                quoted = _some(source, stock.sentences, 1)[0].markdown
                 if _MARKUP.isdisjoint(quoted):
                     pieces.insert(0, quotation(quoted))
             elif chance < 0.3 and said and said[-1].author != plan.author:
@@ -140,20 +140,31 @@ def _body(stock: Stock, source: Random) -> list[Piece]:
     """Return what follows the lead: a few paragraphs, or sections with headings, lists, quotations, code and tables."""
     sections = source.choice((0, 0, 0, 1, 2, 2, 3, 3, 4, 5, 8))
     headings = source.sample(stock.headings, sections)
-    # All at once, so that no sentence stands twice in a post.
-    sentences = iter(source.sample(stock.sentences, 15 + 20 * sections))
+    sentences = _sentences(source, stock)
     pieces = _paragraphs(sentences, source, source.randint(1, 3))
     for heading in headings:
         pieces.append(heading)
         pieces += _paragraphs(sentences, source, source.randint(1, 2))
         if source.random() < 0.6:
             pieces.append(source.choice(stock.blocks))
-            pieces += _paragraphs(sentences, source, source.randint(1, 2))
+            pieces += _paragraphs(sentences, source, 1)
     return pieces
 
 
+def _sentences(source: Random, stock: Stock) -> Iterator[Piece]:
+    """Give sentences without end, none like another before all kinds have been used."""
+    while True:
+        yield from _some(source, stock.sentences, len(stock.sentences))
+
+
+def _some(source: Random, by_template: Sequence[Sequence[Piece]], count: int) -> list[Piece]:
+    """Return `count` sentences, each of another template."""
+    chance = source.random
+    return [some[int(chance() * len(some))] for some in source.sample(by_template, count)]
+
+
 def _paragraphs(sentences: Iterator[Piece], source: Random, count: int) -> list[Piece]:
-    return [paragraph([next(sentences) for _ in range(source.randint(2, 5))]) for _ in range(count)]
+    return [paragraph([next(sentences) for _ in range(int(2 + 4 * source.random()))]) for _ in range(count)]
 
 
 @cache

@@ -17,9 +17,8 @@ from accounts.seeding.wording import Words, phrase, phrases
 from blog.markdown import render_comment, render_post
 
 _FOLDER = Path(__file__).parent
-_SENTENCES = 450
-_OWN_SENTENCES = 80  # of the topic; there are few templates of these
-_COMMENTS = 250
+_SENTENCES = 9  # of each template
+_COMMENTS = 10
 _AT_ONCE = 60  # comments have a largest size
 _HEADINGS = 60
 _BLOCKS = 20
@@ -43,11 +42,11 @@ class Templates:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The pieces of one topic. Sentences are the inside of paragraphs; the rest are blocks."""
+    """The pieces of one topic. Sentences are the inside of paragraphs, by their template; the rest are blocks."""
 
     words: Words
-    sentences: Sequence[Piece]
-    comments: Sequence[Piece]
+    sentences: Sequence[Sequence[Piece]]
+    comments: Sequence[Sequence[Piece]]
     headings: Sequence[Piece]
     blocks: Sequence[Piece]
 
@@ -70,16 +69,13 @@ def stock_of(seed: int, topic: int) -> Stock:
     """Return a topic's pieces; the same ones for the same seed."""
     source = Random(f"{seed}/stock/{topic}")
     shared, own, words = templates().shared, templates().topics[topic], words_of(topic)
-    sentences = phrases(source, shared["sentences"], words, _SENTENCES)
-    sentences += phrases(source, own["sentences"], words, _OWN_SENTENCES)
-    comments = phrases(source, shared["comments"], words, _COMMENTS)
     headings = [f"## {text}" for text in phrases(source, shared["headings"], words, _HEADINGS)]
     blocks = [make(source, words) for make in _BLOCK_MAKERS for _ in range(_BLOCKS)]
     blocks += [_code(source, code, words) for code in own.get("code", ()) for _ in range(_BLOCKS)]
     return Stock(
         words,
-        sentences=_sentences(sentences, render_post),
-        comments=_sentences(comments, render_comment),
+        sentences=_sentences(source, shared["sentences"] + own["sentences"], words, _SENTENCES, render_post),
+        comments=_sentences(source, shared["comments"], words, _COMMENTS, render_comment),
         headings=[Piece(text, render_post(text)) for text in headings],
         blocks=[Piece(text, render_post(text)) for text in dict.fromkeys(blocks)],
     )
@@ -96,14 +92,18 @@ def quotation(sentence: str) -> Piece:
     return Piece(f"> {sentence}", f"<blockquote>\n<p>{sentence}</p>\n</blockquote>\n")
 
 
-def _sentences(texts: Sequence[str], render: Callable[[str], str]) -> list[Piece]:
-    """Render each text as the inside of a paragraph, many at a time."""
-    pieces = []
+def _sentences(
+    source: Random, all_templates: Sequence[str], words: Words, count: int, render: Callable[[str], str]
+) -> list[list[Piece]]:
+    """Return `count` sentences of each template, fewer where there aren't so many, rendered many at a time."""
+    by_template = [phrases(source, [template], words, count) for template in all_templates]
+    texts = [text for some in by_template for text in some]
+    inner = []
     for start in range(0, len(texts), _AT_ONCE):
-        some = texts[start : start + _AT_ONCE]
-        html = render("\n\n".join(some)).removeprefix("<p>").removesuffix("</p>\n")
-        pieces += [Piece(text, inner) for text, inner in zip(some, html.split("</p>\n<p>"), strict=True)]
-    return pieces
+        html = render("\n\n".join(texts[start : start + _AT_ONCE])).removeprefix("<p>").removesuffix("</p>\n")
+        inner += html.split("</p>\n<p>")
+    pieces = map(Piece, texts, inner)
+    return [[next(pieces) for _ in some] for some in by_template]
 
 
 def _list(source: Random, words: Words) -> str:
