@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from accounts.seeding.copying import copy_in
 from accounts.seeding.marks import EMAIL_ENDING, FIRST_ID, LAST_ID, marked_id
 from blog import limits
 from blog.markdown import excerpt_of
@@ -18,6 +19,7 @@ from blog.slugs import free_slug
 from notifications.models import Notification
 
 T = TypeVar("T")
+Row = dict[str, Any]
 Progress = Callable[[int], None]
 
 # A path in a source never begins with a slash, so no imported post has one like it.
@@ -52,77 +54,75 @@ def seed_posts(blog: Blog, count: int, *, progress: Progress | None = None) -> C
 
 
 def _write(blog: Blog, numbers: list[int]) -> Counter[str]:
-    posts: list[Post] = []
-    plans: list[tuple[Plan, list[Said]]] = []
-    for number in numbers:
+    plans: list[Plan] = []
+    posts: list[Row] = []
+    said: list[tuple[int, Said]] = []  # with the place of its post among these
+    for place, number in enumerate(numbers):
         source = blog.source_of(number)
         plan = blog.plan(number, source)
+        plans.append(plan)
         posts.append(_post(blog, plan, source))
-        plans.append((plan, blog.comments(plan, source)))
+        said += [(place, one) for one in blog.comments(plan, source)]
     _give_free_slugs(posts)
-    Post.objects.bulk_create(posts)
-    comments = [
-        _comment(blog, post, said) for post, (_, all_said) in zip(posts, plans, strict=True) for said in all_said
+    post_ids = copy_in(Post, posts)
+    comment_ids = copy_in(Comment, [_comment(blog, post_ids[place], one) for place, one in said])
+    told = [
+        _notification(blog, plans[place], one, comment_id)
+        for (place, one), comment_id in zip(said, comment_ids, strict=True)
+        if one.said_at > blog.until - _TOLD_FOR and one.author != plans[place].author
     ]
-    Comment.objects.bulk_create(comments)
-    told = [_notification(blog, comment) for comment in comments if _is_told(blog, comment)]
     Notification.objects.bulk_create(told)
-    return Counter(posts=len(posts), comments=len(comments), notifications=len(told))
+    return Counter(posts=len(posts), comments=len(said), notifications=len(told))
 
 
-def _post(blog: Blog, plan: Plan, source: Random) -> Post:
+def _post(blog: Blog, plan: Plan, source: Random) -> Row:
     description, lead, markdown, html = blog.text(plan, source)
-    return Post(
-        author=blog.people[plan.author],
-        title=plan.title,
-        slug=plan.slug,
-        description=description,
-        body_markdown=markdown,
-        body_html=html,
-        excerpt=lead if len(lead) <= limits.EXCERPT_CHARACTERS else excerpt_of(html),
-        status=Status.PUBLISHED if plan.published_at else Status.DRAFT,
-        published_at=plan.published_at,
-        created_at=plan.created_at,
-        updated_at=plan.updated_at,
-        source_path=_path(blog, plan.number),
-    )
+    return {
+        "author_id": blog.people[plan.author].pk,
+        "title": plan.title,
+        "slug": plan.slug,
+        "description": description,
+        "body_markdown": markdown,
+        "body_html": html,
+        "excerpt": lead if len(lead) <= limits.EXCERPT_CHARACTERS else excerpt_of(html),
+        "status": Status.PUBLISHED.value if plan.published_at else Status.DRAFT.value,
+        "published_at": plan.published_at,
+        "created_at": plan.created_at,
+        "updated_at": plan.updated_at,
+        "source_path": _path(blog, plan.number),
+    }
 
 
-def _give_free_slugs(posts: list[Post]) -> None:
+def _give_free_slugs(posts: list[Row]) -> None:
     """Change the slugs that others have; among themselves they differ by number."""
-    slugs = [post.slug for post in posts]
+    slugs = [post["slug"] for post in posts]
     taken = set(Post.objects.filter(slug__in=slugs).values_list("slug", flat=True))
     for post in posts:
-        if post.slug in taken:
-            post.slug = free_slug(post.slug)
+        if post["slug"] in taken:
+            post["slug"] = free_slug(post["slug"])
 
 
-def _comment(blog: Blog, post: Post, said: Said) -> Comment:
-    return Comment(
-        post=post,
-        author=blog.people[said.author],
-        body_markdown=said.piece.markdown,
-        body_html=said.piece.html,
-        created_at=said.said_at,
-        updated_at=said.said_at,
-    )
+def _comment(blog: Blog, post_id: int, said: Said) -> Row:
+    return {
+        "post_id": post_id,
+        "author_id": blog.people[said.author].pk,
+        "body_markdown": said.piece.markdown,
+        "body_html": said.piece.html,
+        "created_at": said.said_at,
+        "updated_at": said.said_at,
+    }
 
 
-def _is_told(blog: Blog, comment: Comment) -> bool:
-    is_recent = comment.created_at > blog.until - _TOLD_FOR
-    return is_recent and comment.author_id != comment.post.author_id
-
-
-def _notification(blog: Blog, comment: Comment) -> Notification:
-    is_read = comment.created_at < blog.until - _UNREAD_FOR
+def _notification(blog: Blog, plan: Plan, said: Said, comment_id: int) -> Notification:
+    is_read = said.said_at < blog.until - _UNREAD_FOR
     return Notification(
-        recipient=comment.post.author,
+        recipient=blog.people[plan.author],
         kind="comment",
-        title=f"{comment.author.name} commented on “{comment.post.title}”",
-        url=comment.get_absolute_url(),
-        created_at=comment.created_at,
-        read_at=comment.created_at + timedelta(hours=9) if is_read else None,
-        source_task_id=marked_id(comment.pk),
+        title=f"{blog.people[said.author].name} commented on “{plan.title}”",
+        url=Comment(pk=comment_id).get_absolute_url(),
+        created_at=said.said_at,
+        read_at=said.said_at + timedelta(hours=9) if is_read else None,
+        source_task_id=marked_id(comment_id),
     )
 
 
