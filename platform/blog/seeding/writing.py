@@ -2,7 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -19,6 +22,7 @@ from blog.slugs import free_slug
 from notifications.models import Notification
 
 T = TypeVar("T")
+U = TypeVar("U")
 Row = dict[str, Any]
 Progress = Callable[[int], None]
 
@@ -38,33 +42,63 @@ def seed_posts(blog: Blog, count: int, *, progress: Progress | None = None) -> C
     """Create what is missing of the blog's first `count` posts, with what is said of them; return how many of each.
 
     Posts that are there stay as they are, with their comments. Some hundred posts are one transaction, so that an
-    interrupted run leaves whole ones, and another goes on.
+    interrupted run leaves whole ones, and another goes on. `progress` is told how far it is, in posts.
     """
     made: Counter[str] = Counter()
-    for numbers in _portions(range(1, count + 1), _POSTS_AT_ONCE):
-        paths = {_path(blog, number): number for number in numbers}
-        present = set(seeded_posts().filter(source_path__in=paths).values_list("source_path", flat=True))
-        missing = [number for path, number in paths.items() if path not in present]
-        if missing:
-            with transaction.atomic():
-                made += _write(blog, missing)
+    for composed in _one_ahead(partial(_compose, blog), _missing(blog, count)):
+        with transaction.atomic():
+            made += _write(blog, composed)
         if progress:
-            progress(len(numbers))
+            progress(composed.plans[-1].number)
     return made
 
 
-def _write(blog: Blog, numbers: list[int]) -> Counter[str]:
-    plans: list[Plan] = []
-    posts: list[Row] = []
-    said: list[tuple[int, Said]] = []  # with the place of its post among these
+@dataclass(frozen=True, slots=True)
+class _Composed:
+    """Some posts and comments that aren't written yet; a comment stands with the place of its post."""
+
+    plans: list[Plan]
+    posts: list[Row]
+    said: list[tuple[int, Said]]
+
+
+def _missing(blog: Blog, count: int) -> Iterator[list[int]]:
+    """Give the numbers of the posts that aren't there, some hundred at a time."""
+    for numbers in _portions(range(1, count + 1), _POSTS_AT_ONCE):
+        paths = {_path(blog, number): number for number in numbers}
+        present = set(seeded_posts().filter(source_path__in=paths).values_list("source_path", flat=True))
+        if missing := [number for path, number in paths.items() if path not in present]:
+            yield missing
+
+
+def _one_ahead(make: Callable[[T], U], values: Iterable[T]) -> Iterator[U]:
+    """Give what `make` makes of each value; a thread makes the next meanwhile, since the database has work too."""
+    with ThreadPoolExecutor(1) as thread:
+        pending: Future[U] | None = None
+        for value in values:
+            following = thread.submit(make, value)
+            if pending:
+                yield pending.result()
+            pending = following
+        if pending:
+            yield pending.result()
+
+
+def _compose(blog: Blog, numbers: list[int]) -> _Composed:
+    composed = _Composed([], [], [])
     for place, number in enumerate(numbers):
         source = blog.source_of(number)
         plan = blog.plan(number, source)
-        plans.append(plan)
-        posts.append(_post(blog, plan, source))
-        said += [(place, one) for one in blog.comments(plan, source)]
-    _give_free_slugs(posts)
-    post_ids = copy_in(Post, posts)
+        composed.plans.append(plan)
+        composed.posts.append(_post(blog, plan, source))
+        composed.said.extend((place, said) for said in blog.comments(plan, source))
+    return composed
+
+
+def _write(blog: Blog, composed: _Composed) -> Counter[str]:
+    plans, said = composed.plans, composed.said
+    _give_free_slugs(composed.posts)
+    post_ids = copy_in(Post, composed.posts)
     comment_ids = copy_in(Comment, [_comment(blog, post_ids[place], one) for place, one in said])
     told = [
         _notification(blog, plans[place], one, comment_id)
@@ -72,7 +106,7 @@ def _write(blog: Blog, numbers: list[int]) -> Counter[str]:
         if one.said_at > blog.until - _TOLD_FOR and one.author != plans[place].author
     ]
     Notification.objects.bulk_create(told)
-    return Counter(posts=len(posts), comments=len(said), notifications=len(told))
+    return Counter(posts=len(plans), comments=len(said), notifications=len(told))
 
 
 def _post(blog: Blog, plan: Plan, source: Random) -> Row:
@@ -143,7 +177,7 @@ def delete_seeded_posts(*, progress: Progress | None = None) -> Counter[str]:
             _, rows = posts.delete()
         deleted += Counter(posts=rows.get("blog.Post", 0), comments=rows.get("blog.Comment", 0))
         if progress:
-            progress(len(ids))
+            progress(deleted["posts"])
     _, rows = Notification.objects.filter(source_task_id__range=(FIRST_ID, LAST_ID)).delete()
     return deleted + Counter(notifications=rows.get("notifications.Notification", 0), kept_posts=seeded_posts().count())
 

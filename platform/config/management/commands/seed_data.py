@@ -47,7 +47,7 @@ _NOUNS = {
     "notifications": "notifications",
     "people": "people",
 }
-Advance = Callable[[int], None]
+Tell = Callable[[int], None]
 
 
 class Command(BaseCommand):
@@ -113,8 +113,8 @@ class Command(BaseCommand):
             raise CommandError("Nothing was deleted.")
 
     def _clear(self) -> Counter[str]:
-        with _bar("Removing posts", seeded_posts().count()) as advance:
-            removed = delete_seeded_posts(progress=advance)
+        with _bar("Removing posts", seeded_posts().count()) as tell:
+            removed = delete_seeded_posts(progress=tell)
         return removed + delete_seeded_rooms() + Counter(people=delete_seeded_people())
 
     def _fill(self, posts: int, options: dict[str, Any]) -> Counter[str]:
@@ -122,8 +122,8 @@ class Command(BaseCommand):
         writers = max(1, users // 4)
         people, new = seed_people(users, writers=writers, until=until)
         blog = Blog(options["seed"], people, writers, until, options["comments_per_post"])
-        with _bar("Writing posts", posts) as advance:
-            made = seed_posts(blog, posts, progress=advance)
+        with _bar("Writing posts", posts) as tell:
+            made = seed_posts(blog, posts, progress=tell)
         made += seed_rooms(options["seed"], options["messages"], people=people, until=until)
         return made + Counter(people=new)
 
@@ -153,13 +153,13 @@ def _listing(counts: Counter[str]) -> str:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Advance]:
+def _bar(title: str, total: int) -> Iterator[Tell]:
     """Show how far it is, on a terminal; the summary on standard output stays clean."""
     console = Console(stderr=True)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:
