@@ -11,6 +11,7 @@ from accounts.models import User
 from accounts.seeding.people import seed_people, seeded_people
 from audit.models import Event
 from blog import actions
+from blog.actions import texts
 from blog.markdown import excerpt_of, render_comment, render_post
 from blog.models import Comment, Image, Post, Status
 from blog.seeding import writing
@@ -60,10 +61,10 @@ def test_the_html_is_what_the_blog_renders(many: list[Composed]) -> None:
 
 def test_the_texts_pass_what_the_blog_asks_of_texts(many: list[Composed]) -> None:
     for plan, (description, _, markdown, _), said in many:
-        assert actions.checked_title(plan.title) == plan.title
-        assert actions.checked_description(description) == description
-        assert actions.normalised(markdown) == markdown
-        assert all(actions.normalised(one.piece.markdown) == one.piece.markdown for one in said)
+        assert texts.checked_title(plan.title) == plan.title
+        assert texts.checked_description(description) == description
+        assert texts.normalised(markdown) == markdown
+        assert all(texts.normalised(one.piece.markdown) == one.piece.markdown for one in said)
         assert not any("{" in text for text in (plan.title, description, *(one.piece.markdown for one in said)))
 
 

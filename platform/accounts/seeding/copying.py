@@ -8,28 +8,26 @@ from psycopg import sql
 
 
 def copy_in(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Store rows, all with values for the same attributes, and return their ids.
+    """Store rows, all with values for the same columns by attribute (`author_id`), and return their ids.
 
-    Attributes that are not given get their field's default, so that a column that is new to the model is no surprise.
+    Columns that are not given get their field's default, so that one that is new to the model is no surprise.
     """
     if not rows:
         return []
-    given = [model._meta.get_field(name) for name in rows[0]]
+    columns = {field.attname: str(field.column) for field in model._meta.concrete_fields}
     defaults = {
-        field: field.get_db_prep_save(field.get_default(), connection)
+        field.attname: field.get_db_prep_save(field.get_default(), connection)
         for field in model._meta.concrete_fields
-        if field not in given and not field.primary_key and not field.generated and not field.has_db_default()
+        if field.attname not in ("id", *rows[0]) and not field.generated and not field.has_db_default()
     }
-    fields = [model._meta.pk, *given, *defaults]
-    table = sql.Identifier(model._meta.db_table)
-    columns = sql.SQL(", ").join(sql.Identifier(field.column) for field in fields)
+    names = sql.SQL(", ").join(map(sql.Identifier, [columns[name] for name in ("id", *rows[0], *defaults)]))
+    table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
-            [model._meta.db_table, model._meta.pk.column, len(rows)],
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, len(rows)]
         )
         ids = [row[0] for row in cursor.fetchall()]
-        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(table, columns)) as copying:
+        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)) as copying:
             for id_, row in zip(ids, rows, strict=True):
                 copying.write_row((id_, *row.values(), *defaults.values()))
     return ids

@@ -155,6 +155,7 @@ def _notification(blog: Blog, plan: Plan, said: Said, comment_id: int) -> Notifi
         title=f"{blog.people[said.author].name} commented on “{plan.title}”",
         url=Comment(pk=comment_id).get_absolute_url(),
         created_at=said.said_at,
+        latest_at=said.said_at,
         read_at=said.said_at + timedelta(hours=9) if is_read else None,
         source_task_id=marked_id(comment_id),
     )
