@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.models import User
 from images import checking, files, limits, metrics, rules
 from images.errors import NoRoomError, Reason, RefusedError
-from images.models import Picture
+from images.models import UNFINISHED_STATES, Picture
 from images.tasks import enqueue_pipeline
 from telemetry import context
 from telemetry.logs import get_logger
@@ -30,6 +30,7 @@ def upload_picture(file: Any, *, actor: User, alt: str = "") -> Picture:
     name = _clean(str(file.name or ""))
     alt = _checked_alt(alt)
     try:
+        _check_queue(actor)
         data = file.read(limits.IMAGE_BYTES + 1)
         checking.check_upload(data, name)
     except RefusedError as error:
@@ -89,6 +90,15 @@ def delete_picture(picture: Picture, *, actor: User) -> None:
         media = [locked.file.name or "", *locked.thumbnails.values_list("file", flat=True)]
         transaction.on_commit(partial(files.remove_files, media, [locked.incoming.name or ""]), robust=True)
         locked.delete()
+
+
+def _check_queue(actor: User) -> None:
+    unfinished = Picture.objects.filter(uploader=actor, state__in=UNFINISHED_STATES).count()
+    if unfinished >= limits.UNFINISHED_PICTURES:
+        raise RefusedError(
+            f"{unfinished} pictures of yours are on their way already; upload it once some of them are ready",
+            reason=Reason.MANY,
+        )
 
 
 def _clean(name: str) -> str:

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     BROKEN = "broken"
     POLYGLOT = "polyglot"
     TEXT = "text"
+    MANY = "many"
 
 
 class ImagesError(Exception):

@@ -10,6 +10,9 @@ IMAGE_SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif"}
 # Suffix of an upload's name → the format that it promises.
 SUFFIX_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
 
+# So many of one person's may be on their way at once: nobody fills the queue for all others.
+UNFINISHED_PICTURES = 50
+
 # How wide thumbnails are, unless the picture is narrower.
 THUMBNAIL_WIDTHS = (320, 640, 1280)
 

@@ -23,8 +23,7 @@ class State(models.TextChoices):
     FAILED = "failed", "Failed"  # something is wrong here
 
 
-# On their way, or stopped where an operator can let them go on.
-UNFINISHED_STATES = (State.WAITING, State.PROCESSING, State.FAILED)
+UNFINISHED_STATES = (State.WAITING, State.PROCESSING)
 STEPS = len(limits.THUMBNAIL_WIDTHS) + 3  # validated, each thumbnail, optimised, ready
 
 
@@ -68,7 +67,7 @@ class Picture(models.Model):
     @property
     def is_finished(self) -> bool:
         """Whether nothing more happens to it by itself."""
-        return self.state not in (State.WAITING, State.PROCESSING)
+        return self.state not in UNFINISHED_STATES
 
     @property
     def steps_done(self) -> int:

@@ -99,6 +99,7 @@ def _list(request: HttpRequest, errors: list[tuple[str, str]] | None = None, sta
         "can_upload": rules.can_upload(request.user),
         "is_busy": any(not shown.is_finished for shown in page),
         "limits": limits,
+        "megabytes": limits.IMAGE_BYTES // 1_000_000,
         "suffixes": ",".join(limits.SUFFIX_FORMATS),
         "steps": STEPS,
     }

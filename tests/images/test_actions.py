@@ -55,6 +55,19 @@ def test_a_file_that_is_too_large_is_not_even_read_whole(upload: Upload, monkeyp
         upload()
 
 
+def test_nobody_fills_the_queue(
+    upload: Upload, reader: User, run_pipeline: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "UNFINISHED_PICTURES", 2)
+    upload()
+    upload()
+    with pytest.raises(RefusedError, match="2 pictures of yours are on their way"):
+        upload()
+    upload(actor=reader)
+    run_pipeline()
+    assert upload().state == State.WAITING
+
+
 def test_the_upload_is_kept_for_the_application_alone(upload: Upload, folders: tuple[Path, Path]) -> None:
     upload(name="../../etc/pass\0wd.png")
     picture = Picture.objects.get()
