@@ -32,7 +32,8 @@ def test_a_sync_repairs_a_role_and_leaves_other_groups_alone() -> None:
         group.permissions.add(permission, unnamed)
     auditor.permissions.clear()
     sync_roles(using="owner")
-    assert permissions_of(reader) == {"sessions.view_session"}  # the roles say nothing of that app
+    # The roles say nothing of the sessions' app.
+    assert permissions_of(reader) == {"images.add_picture", "sessions.view_session"}
     assert permissions_of(auditor) == set(ROLES["auditor"])
     assert permissions_of(own) == {"blog.unpublish_post", "sessions.view_session"}
 
