@@ -22,6 +22,7 @@ SCOPES = {
     "images:read": "See one's own pictures.",
     "images:write": "Upload, describe and delete pictures.",
     "tasks:read": "See background tasks.",
+    "tasks:write": "Retry and cancel tasks, pause and resume queues, where its user may.",
     "notifications:read": "Read one's own notifications.",
     "notifications:write": "Mark one's own notifications as read, and choose how one is told.",
     "ops:read": "See whether maintenance mode is on.",
@@ -54,7 +55,7 @@ class ScopePermission(BasePermission):
 
     What a view takes follows from its app: `blog:read` for safe methods and `blog:write` for the others. A view that
     differs says so: `required_scopes = {"read": "audit:read", "write": None}`; None means that any token will do.
-    Where the scope doesn't exist, as `tasks:write`, no token will.
+    Where the scope doesn't exist, as `audit:write`, no token will.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

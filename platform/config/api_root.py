@@ -16,6 +16,7 @@ COLLECTIONS = {
     "posts": "/api/blog/posts/",
     "rooms": "/api/chat/rooms/",
     "task_runs": "/api/tasks/runs/",
+    "task_queues": "/api/tasks/queues/",
     "pictures": "/api/images/",
     "notifications": "/api/notifications/",
     "audit_events": "/api/audit/events/",

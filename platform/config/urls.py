@@ -13,7 +13,7 @@ from config.media import uploaded_file
 from images.api import api_urlpatterns as images_api
 from notifications.api import api_urlpatterns as notifications_api
 from ops.api import api_urlpatterns as ops_api
-from tasks.api import api_urlpatterns as tasks_api
+from tasks.api.urls import api_urlpatterns as tasks_api
 from telemetry.views import metrics
 
 urlpatterns = [

@@ -210,6 +210,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Blog, chat, tasks, notifications and the audit ledger. Every answer carries `X-Request-ID`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "ENUM_NAME_OVERRIDES": {"TaskStateEnum": "tasks.models.State"},
 }
 
 # --- files, language -------------------------------------------------------------------------------------------
