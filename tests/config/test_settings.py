@@ -116,3 +116,26 @@ def test_production_has_no_demo_accounts_and_secure_cookies(tmp_path: Path) -> N
     )
     done = run("-c", code, tmp_path=tmp_path, DEMO_PASSWORD="known")
     assert done.stdout == "None False True True True\n", done.stderr
+
+
+def test_the_mail_server_comes_from_the_environment_and_without_one_mails_are_printed(tmp_path: Path) -> None:
+    code = (
+        "from config.settings import production as p; "
+        "print(p.EMAIL_BACKEND.split('.')[-2], p.EMAIL_HOST, p.EMAIL_PORT, p.EMAIL_USE_TLS, p.EMAIL_USE_SSL, "
+        "p.PUBLIC_URL, p.DEFAULT_FROM_EMAIL)"
+    )
+    site = "https://glass.example Glasshouse <glasshouse@glass.example>"
+    assert run("-c", code, tmp_path=tmp_path).stdout == f"console  587 True False {site}\n"
+    given = {
+        "EMAIL_HOST": "mail.example",
+        "EMAIL_PORT": "465",
+        "EMAIL_HOST_USER": "me",
+        "EMAIL_HOST_PASSWORD": "secret",
+    }
+    done = run("-c", code, tmp_path=tmp_path, **given)
+    assert done.stdout == f"smtp mail.example 465 False True {site}\n"
+
+
+def test_in_development_mails_are_files(tmp_path: Path) -> None:
+    code = "from config.settings import development as d; print(d.EMAIL_BACKEND.split('.')[-2], d.EMAIL_FILE_PATH)"
+    assert run("-c", code, tmp_path=tmp_path).stdout == f"filebased {tmp_path / 'mail'}\n"

@@ -1,5 +1,6 @@
 """One comment, followed everywhere: browser, web, database, ledger, queue, worker, socket, browser."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,9 @@ OpenPage = Callable[..., Any]
 def people(live_platform: LivePlatform) -> dict[str, User]:
     made = {name: User.objects.create_user(name, password=PASSWORD) for name in ("author", "reader", "developer")}
     made["author"].user_permissions.set(
-        Permission.objects.filter(content_type__app_label="blog", codename__in=("add_post", "change_post"))
+        Permission.objects.filter(
+            content_type__app_label="blog", codename__in=("add_post", "change_post", "publish_post")
+        )
     )
     made["developer"].user_permissions.set(Permission.objects.filter(codename__in=("view_request_page", "view_event")))
     return made
@@ -88,6 +91,25 @@ def test_a_comment_is_pushed_to_its_author_and_told_as_one_story(
     assert any(step.process == "worker" and step.lane == "sql" for step in whole.steps)
     assert any(step.process == "sockets" and step.name.startswith("deliver") for step in whole.steps)
     assert {span["trace_id"] for span in [whole.summary]} == {created.trace_id} == {notified.trace_id}
+
+
+def test_several_comments_on_a_post_are_one_line_on_each_open_page(
+    open_page: OpenPage, post: Post, people: dict[str, User]
+) -> None:
+    tabs, reader = [open_page(), open_page()], open_page()
+    for tab in tabs:
+        log_in(tab, "author", "/notifications/")
+    log_in(reader, "reader", f"/blog/{post.slug}/")
+    for text in ("First.", "Second.", "Third."):
+        comment(reader, text)
+    for tab in tabs:
+        expect(tab.locator("[data-notifications] li")).to_have_text([re.compile("3 comments on “On being seen”")])
+        expect(tab.locator(".toast")).to_have_count(1)
+        expect(tab.locator("header [data-unread]")).to_have_text("1")
+    tabs[0].get_by_role("button", name="Mark as read").click()
+    for tab in tabs:
+        expect(tab.locator("header [data-unread]")).to_be_hidden()
+        expect(tab.locator(".notification.unread")).to_have_count(0)
 
 
 def test_a_developer_reads_the_story_on_its_page(open_page: OpenPage, post: Post, wait_until: WaitUntil) -> None:

@@ -32,7 +32,9 @@ if IS_REDIS_EMBEDDED:
     _refuse("REDIS_URL is not set.", "Set it to Redis' URL.")
 
 TELEMETRY_ENVIRONMENT = env.str("ENVIRONMENT", "production")
-PUBLIC_URL = env.str("PUBLIC_URL", f"https://{ALLOWED_HOSTS[0].lstrip('.')}")
+_host = ALLOWED_HOSTS[0].lstrip(".")
+PUBLIC_URL = env.str("PUBLIC_URL", f"https://{_host}")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", f"Glasshouse <glasshouse@{_host}>")
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz/", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000
