@@ -6,15 +6,19 @@ from typing import Any
 
 from celery import states
 from celery.backends.base import BaseBackend
-from celery.exceptions import Retry, TimeLimitExceeded, WorkerLostError
-from django.db import InterfaceError, OperationalError
+from celery.exceptions import Retry, TaskRevokedError, TimeLimitExceeded
+from django.db import Error, InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
+from psycopg.errors import IdleInTransactionSessionTimeout
 
-from tasks import messages, worker
+from tasks import messages, statements, worker
 from tasks.actions import attempts, enqueuing
 from tasks.attempt import attempt_of
-from tasks.errors import TaskCancelledError
+from tasks.errors import TaskCancelledError, describe_error
 from tasks.models import AttemptOutcome, Outcome, State, TaskRun
+from telemetry.logs import get_logger
+
+log = get_logger(__name__)
 
 _CELERY_STATES = {
     State.QUEUED: states.PENDING,
@@ -24,8 +28,6 @@ _CELERY_STATES = {
     State.DEAD: states.FAILURE,
     State.CANCELLED: states.REVOKED,
 }
-# The surroundings failed, not the task: it's tried again, within its attempts.
-_NOT_ITS_FAULT = (OperationalError, InterfaceError)
 
 
 class TaskError(Exception):
@@ -58,20 +60,18 @@ class RunBackend(BaseBackend):  # type: ignore[misc]
         call_errbacks: bool = True,
         state: str = states.FAILURE,
     ) -> None:
-        """The task raised in the child; or the parent has lost the child, or killed it for its time limit."""
+        """The task raised in the child; or the parent has lost the child, or killed it for its time limit.
+
+        What follows a failure (`link_error`, a chord's body) happens where the run is dead by it, and only then: not
+        where it's tried again, nor where this attempt was stale.
+        """
         attempt = attempt_of(request)
         if attempt is not None:
-            if self._end_failed(attempt.run_id, attempt.number, exc):
-                return
-        elif isinstance(exc, WorkerLostError | TimeLimitExceeded):
-            run_id = uuid.UUID(task_id)
-            number = attempts.attempt_of(run_id, worker=worker.name())
-            if number is not None and isinstance(exc, WorkerLostError):
-                attempts.lose_attempt(run_id, number, exc)
-                return
-            if number is not None:
-                attempts.finish_run(run_id, number, Outcome.DEAD, error=exc)
-        super().mark_as_failure(task_id, exc, traceback, request, False, call_errbacks, state)
+            is_dead = self._end_failed(attempt.run_id, attempt.number, exc)
+        else:
+            is_dead = _end_in_parent(task_id, exc)
+        if is_dead:
+            super().mark_as_failure(task_id, exc, traceback, request, False, call_errbacks, state)
 
     def mark_as_retry(
         self,
@@ -89,7 +89,8 @@ class RunBackend(BaseBackend):  # type: ignore[misc]
         args, kwargs, options, send = following
         error = exc.exc if isinstance(exc, Retry) and exc.exc is not None else exc
         if attempt.number >= _max_attempts(attempt.run_id, getattr(request, "glasshouse_most", None)):
-            attempts.finish_run(attempt.run_id, attempt.number, Outcome.DEAD, error=error)
+            if attempts.finish_run(attempt.run_id, attempt.number, Outcome.DEAD, error=error):
+                super().mark_as_failure(task_id, error or Retry(), traceback, request, store_result=False)
             return
         eta = messages.as_time(options.get("eta"))
         is_sent = enqueuing.is_soon(eta)
@@ -115,16 +116,16 @@ class RunBackend(BaseBackend):  # type: ignore[misc]
         store_result: bool = True,
         state: str = states.REVOKED,
     ) -> None:
-        """The message was revoked, or had expired when a worker took it."""
-        attempts.expire_run(uuid.UUID(task_id), str(reason))
+        """The message was revoked, or had expired when a worker took it; or the task was ended by `terminate=True`."""
+        _end_revoked(task_id, str(reason))
         super().mark_as_revoked(task_id, reason, request, store_result=False, state=state)
 
     def _end_failed(self, run_id: uuid.UUID, number: int, exc: BaseException) -> bool:
-        """Write a failed attempt down; whether the run goes on, so that nothing that follows a failure happens."""
+        """Write a failed attempt down; returns whether its run died."""
         if isinstance(exc, TaskCancelledError):
             attempts.finish_run(run_id, number, Outcome.CANCELLED, error=exc)
-            return True
-        if isinstance(exc, _NOT_ITS_FAULT) and number < _max_attempts(run_id):
+            return False
+        if _is_not_its_fault(exc) and number < _max_attempts(run_id):
             attempts.back_off_run(
                 run_id,
                 number,
@@ -132,9 +133,8 @@ class RunBackend(BaseBackend):  # type: ignore[misc]
                 delay_seconds=attempts.backoff_seconds(number),
                 error=exc,
             )
-            return True
-        attempts.finish_run(run_id, number, Outcome.DEAD, error=exc)
-        return False
+            return False
+        return attempts.finish_run(run_id, number, Outcome.DEAD, error=exc)
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         """Return what Celery's results show; a failure's class isn't known any more, only what it said."""
@@ -152,13 +152,58 @@ class RunBackend(BaseBackend):  # type: ignore[misc]
         """Do nothing: what a task is at is written when it begins and ends."""
 
 
+def _end_in_parent(task_id: str, exc: BaseException) -> bool:
+    """Write down what became of a task whose child couldn't say it; returns whether that's a failure to be told."""
+    close_old_connections()  # this process seldom asks the database anything
+    try:
+        run_id = uuid.UUID(task_id)
+        if not TaskRun.objects.filter(id=run_id).exists():
+            return True  # plain Celery
+        number = attempts.attempt_of(run_id, worker=worker.name())
+        if number is None:  # somebody else's by now, or finished
+            return False
+        if isinstance(exc, TimeLimitExceeded):
+            return attempts.finish_run(run_id, number, Outcome.DEAD, error=exc)
+        return attempts.lose_attempt(run_id, number, exc)
+    except ValueError:
+        return True
+    except Error as error:  # the lease will end, and the sweep find it
+        log.warning("tasks.end_not_written", run_id=task_id, error=describe_error(error))
+        return False
+
+
+def _end_revoked(task_id: str, reason: str) -> None:
+    """Write down that a run was revoked, in the parent."""
+    from celery.worker import state  # heavy, and only a worker has it
+
+    try:
+        run_id = uuid.UUID(task_id)
+        number = attempts.attempt_of(run_id, worker=worker.name())
+        if number is None:
+            attempts.expire_run(run_id, reason)
+        elif not state.should_terminate:  # else the worker gives it back
+            attempts.finish_run(run_id, number, Outcome.CANCELLED, error=TaskRevokedError(reason))
+    except (ValueError, Error) as error:
+        log.warning("tasks.end_not_written", run_id=task_id, error=describe_error(error))
+    # The row knows it now. Whoever retries the run wants this worker to take it.
+    state.revoked.discard(task_id)
+
+
+def _is_not_its_fault(exc: BaseException) -> bool:
+    """Return whether the surroundings failed, not the task: it's tried again then, within its attempts."""
+    return isinstance(exc, OperationalError | InterfaceError) or isinstance(
+        exc.__cause__, IdleInTransactionSessionTimeout
+    )
+
+
 def _next_message(request: Any) -> Any:
     return getattr(request, "glasshouse_next", None)
 
 
+@statements.reconnecting(attempts.patience)
 def _max_attempts(run_id: uuid.UUID, most: int | None = None) -> int:
     """Return how often a run may be begun; `most` is what `retry(max_retries=…)` asked for instead."""
     if most is not None:
-        TaskRun.objects.filter(id=run_id).update(max_attempts=most)
+        TaskRun.objects.filter(id=run_id).exclude(max_attempts=most).update(max_attempts=most)
         return most
     return TaskRun.objects.filter(id=run_id).values_list("max_attempts", flat=True).first() or 0

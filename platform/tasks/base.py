@@ -10,12 +10,12 @@ import celery
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
 from celery.utils.time import get_exponential_backoff_interval
-from django.db import Error, close_old_connections, transaction
+from django.db import Error, transaction
 
 from tasks import messages, worker
 from tasks.actions import attempts, enqueuing
 from tasks.attempt import Attempt, keep
-from tasks.errors import TaskCancelledError
+from tasks.errors import NotPossibleError, TaskCancelledError
 from tasks.models import NO_LIMIT
 from telemetry.context import bind, current, new_request_id
 from telemetry.logs import get_logger
@@ -25,6 +25,8 @@ log = get_logger(__name__)
 # The row is safe already, so a caller doesn't wait long for a broker that is down.
 _RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
 _LONGEST_BACKOFF_SECONDS = 600
+# A chord waits for its header by this task: were its message lost, nobody would ever call the body.
+_RECORDED_BUILTINS = frozenset({"celery.chord_unlock"})
 
 
 class RecordedTask(celery.Task):  # type: ignore[misc]
@@ -52,6 +54,8 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
     retry_backoff_max = _LONGEST_BACKOFF_SECONDS
     retry_jitter = True
     throws = (TaskCancelledError,)
+    # Celery would keep retries of tasks whose result nobody wants from the backend, and so from the row.
+    store_errors_even_if_ignored = True
 
     def apply_async(
         self, args: Any = None, kwargs: Any = None, task_id: str | None = None, **options: Any
@@ -89,6 +93,15 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
             )
         return super().retry(*args, eta=eta, countdown=countdown, **options)
 
+    def replace(self, sig: Any) -> Any:
+        """Refuse: the row tells of one task, and of what it was asked for.
+
+        Raises NotPossibleError.
+        """
+        if not self._has_row or self.request.is_eager:
+            return super().replace(sig)
+        raise NotPossibleError("A task with a row can't be replaced by another. Link the other to it, or make a chain.")
+
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Begin an attempt; a message whose run doesn't wait for one ends here."""
         if not self._has_row or self.request.is_eager:
@@ -105,16 +118,20 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
         keep(self.request, Attempt(run_id, number))
 
     def _claim(self, run_id: uuid.UUID, args: Any, kwargs: Any) -> int | None:
-        try:
-            number = attempts.claim_run(run_id, worker=worker.name())
-        except Error:  # a connection that broke since the last task
-            close_old_connections()
-            number = attempts.claim_run(run_id, worker=worker.name())
+        number = attempts.claim_run(run_id, worker=worker.name())
         if number is not None or attempts.set_aside(run_id, self.name):
             return number
         queue = str((self.request.delivery_info or {}).get("routing_key") or "")
+        options = {**self.request.as_execution_options(), "queue": queue or None}
+        del options["task_id"]
         enqueuing.adopt_run(
-            run_id, name=self.name, queue=queue, args=args, kwargs=kwargs, max_attempts=self.most_attempts
+            run_id,
+            name=self.name,
+            queue=queue,
+            args=args,
+            kwargs=kwargs,
+            options=options,
+            max_attempts=self.most_attempts,
         )
         return attempts.claim_run(run_id, worker=worker.name())
 
@@ -146,7 +163,7 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
         return self.AsyncResult(str(run_id))
 
     def _options(self, options: dict[str, Any], task_id: str | None) -> dict[str, Any]:
-        fixed = messages.with_fixed_times(options)
+        fixed = messages.with_fixed_links(messages.with_fixed_times(options))
         if task_id and "task_id" in fixed:
             del fixed["task_id"]
         if fixed.get("priority") is None and self.priority is not None:
@@ -158,7 +175,7 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
 
     @property
     def _has_row(self) -> bool:
-        return self.is_recorded and not self.name.startswith("celery.")
+        return self.is_recorded and (not self.name.startswith("celery.") or self.name in _RECORDED_BUILTINS)
 
     @property
     def most_attempts(self) -> int:

@@ -1,13 +1,14 @@
 """Effects that a task makes once, however often it's run."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import transaction
 
-from tasks.attempt import running
+from tasks import conf, statements, worker
+from tasks.attempt import Attempt, running
 from tasks.errors import StaleAttemptError
-from tasks.models import TaskEffect, TaskRun
 
 
 @contextmanager
@@ -19,23 +20,33 @@ def once(name: str = "") -> Iterator[bool]:
                 account.charge(…)
 
     The note, the block's writes and the check that this attempt still has its lease are one transaction: all or none.
-    What isn't in the database (an e-mail, a call) can't be undone: make it last, and give it `key_of`.
+    What isn't in the database (an e-mail, a call) can't be undone: make it last, and give it `key_of`. Keep the block
+    short: while it lasts nobody can cancel the run, and the database ends it where it stands still for two leases.
 
     Raises:
         StaleAttemptError: another worker has this task by now.
         OutsideTaskError: no task is running here.
     """
     attempt = running()
+    begun = time.monotonic()
     with transaction.atomic():
-        held = TaskRun.objects.select_for_update(no_key=True).filter(
-            id=attempt.run_id, attempts=attempt.number, outcome="", lease_expires_at__isnull=False
-        )
-        if not held.values("id").first():
-            raise StaleAttemptError(StaleAttemptError.__doc__)
-        is_made = TaskEffect.objects.filter(run_id=attempt.run_id, name=name[:100]).exists()
-        if not is_made:  # nobody else inserts it: the run's row is locked
-            TaskEffect.objects.create(run_id=attempt.run_id, name=name[:100])
-        yield not is_made
+        _hold(attempt)
+        # Nobody else inserts it: the run's row is locked.
+        yield bool(statements.rows_of("mark", run_id=attempt.run_id, effect=name[:100]))
+        if time.monotonic() - begun > conf.lease_seconds() / 4:
+            # The keeper leaves locked rows out, and the lease mustn't be over at the commit.
+            statements.count_of(
+                "renew", run_ids=[attempt.run_id], worker=worker.name(), lease_seconds=conf.lease_seconds()
+            )
+
+
+def _hold(attempt: Attempt) -> None:
+    idle_milliseconds = str(int(2_000 * conf.lease_seconds()))
+    held = statements.rows_of(
+        "hold", run_id=attempt.run_id, attempt=attempt.number, idle_milliseconds=idle_milliseconds
+    )
+    if not held:
+        raise StaleAttemptError(StaleAttemptError.__doc__)
 
 
 def key_of(name: str = "") -> str:

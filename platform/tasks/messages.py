@@ -1,6 +1,7 @@
 """The two forms of a task's arguments: one to publish it again, one for people to read."""
 
 import hashlib
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 from kombu.utils import json as kombu_json
 
+from telemetry.context import new_request_id
 from telemetry.redaction import redact
 
 # Celery's JSON, which knows dates, UUIDs and decimals.
@@ -68,6 +70,18 @@ def with_fixed_times(options: Mapping[str, Any]) -> dict[str, Any]:
     return fixed
 
 
+def with_fixed_links(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `options` with an id for each task that follows this one's success.
+
+    It's sent before the success is written down, and so once more after a crash in between: as the same task then.
+    """
+    links = options.get("link")
+    if not links:
+        return dict(options)
+    links = links if isinstance(links, list | tuple) else [links]
+    return {**options, "link": [_with_id(link) for link in links]}
+
+
 def as_time(value: Any) -> datetime | None:
     """Return an `eta` as an aware time: Celery takes it as a datetime or as ISO 8601 text."""
     if isinstance(value, str):
@@ -82,6 +96,13 @@ def summarise(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     short = {"args": _summary(list(args), _DEEPEST), "kwargs": _summary(dict(kwargs), _DEEPEST)}
     redacted: dict[str, Any] = redact(short, depth=_DEEPEST + 2)
     return redacted
+
+
+def _with_id(link: Any) -> Any:
+    """Return a copy of a signature with an id; what is made of several tasks is left as it is."""
+    if link.get("subtask_type"):
+        return link
+    return {**link, "options": {"task_id": str(uuid.UUID(new_request_id())), **(link.get("options") or {})}}
 
 
 def _summary(value: Any, depth: int) -> Any:

@@ -7,6 +7,7 @@ from celery import current_task
 from tasks import statements
 from tasks.attempt import Attempt, attempt_of
 from tasks.errors import StaleAttemptError, TaskCancelledError
+from tasks.messages import storable
 
 _SECONDS_BETWEEN = 0.5
 _LAST = "glasshouse_reported"
@@ -36,7 +37,12 @@ def report(done: int, total: int = 0, note: str = "") -> None:
 
 def _write(attempt: Attempt, done: int, total: int, note: str) -> None:
     rows = statements.rows_of(
-        "progress", run_id=attempt.run_id, attempt=attempt.number, done=done, total=total, note=note[:200]
+        "progress",
+        run_id=attempt.run_id,
+        attempt=attempt.number,
+        done=max(0, done),
+        total=max(0, total),
+        note=storable(note)[:200],
     )
     if not rows:
         raise StaleAttemptError(StaleAttemptError.__doc__)

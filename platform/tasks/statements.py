@@ -1,12 +1,17 @@
 """The statements in `sql/`: what a task costs is these, so each is one round trip."""
 
-from functools import cache
+import time
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _FOLDER = Path(__file__).parent / "sql"
+_POLL_SECONDS = 0.25
 
 
 def rows_of(name: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -22,6 +27,45 @@ def count_of(name: str, **values: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_text(name), values)
         return int(cursor.rowcount)
+
+
+def reconnecting(patience: Callable[[], float] = lambda: 0.0) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Make a function that may be called twice outlive a database that was restarted since it was last used.
+
+    Where the connection is broken the function is called once more on a new one; where none can be had, that's tried
+    for the seconds that `patience` gives. Within a transaction nothing is done twice: that's over as a whole.
+    """
+
+    def decorate(work: Callable[P, T]) -> Callable[P, T]:
+        @wraps(work)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            deadline = time.monotonic() + patience()
+            while True:
+                try:
+                    return work(*args, **kwargs)
+                except (OperationalError, InterfaceError):
+                    if connection.in_atomic_block or not _is_mended(deadline):
+                        raise
+
+        return run
+
+    return decorate
+
+
+def _is_mended(deadline: float) -> bool:
+    """Return whether a broken connection was replaced by a new one; False where it's sound, and so not to blame."""
+    if connection.connection is not None and connection.is_usable():
+        return False
+    connection.close()
+    while True:
+        try:
+            connection.ensure_connection()
+        except OperationalError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
 
 
 @cache

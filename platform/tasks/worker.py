@@ -1,24 +1,23 @@
-"""What a worker's parent does beside Celery: it keeps the leases of its runs, and sweeps. One thread for both."""
+"""What a worker's parent does beside Celery: it keeps the leases of its runs, and sweeps."""
 
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from celery import signals
+from celery import signals, states
 from django.db import connection
 from django.db.models.functions import Now
 
-from tasks import statements
+from tasks import conf, statements
 from telemetry.context import SYSTEM, Context, new_request_id, use
 from telemetry.logs import get_logger
 from telemetry.tracing.work import unobserved
 
 log = get_logger(__name__)
 
-ROUND_SECONDS = 5.0
 _name = f"process/{os.getpid()}"
 
 
@@ -33,49 +32,55 @@ def connect() -> None:
         (signals.worker_init, _take_name),
         (signals.worker_ready, _start),
         (signals.worker_shutdown, _stop),
+        (signals.task_postrun, _end_unsaid),
     ):
         signal.connect(receiver, weak=False, dispatch_uid=f"tasks.{receiver.__name__}")
 
 
 class Keeper:
-    """The thread. It lives in the parent, so what its children work at is kept as long as they live."""
+    """Its threads. They live in the parent, so what its children work at is kept as long as they live.
+
+    A sweep waits for a broker that is slow, and leases can't wait: each has a thread of its own.
+    """
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tasks-keeper", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name=f"tasks-{work.__name__}", daemon=True)
+            for work in (renew, sweep)
+        ]
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """End, and give back what the children were at: another worker goes on with it at once."""
         self._stopping.set()
-        self._thread.join(ROUND_SECONDS)
+        for thread in self._threads:
+            thread.join(conf.round_seconds())
         with _own_connection():
             release()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(ROUND_SECONDS):
+    def _run(self, work: Callable[[], object]) -> None:
+        while not self._stopping.wait(conf.round_seconds()):
             with _own_connection():
-                keep()
+                work()
         connection.close()
 
 
-def keep() -> None:
-    """Do what is done every few seconds, once: first the leases, then the sweep."""
+def sweep() -> None:
+    """Take back what workers have lost, and send what is due."""
     from tasks.actions import sweeping  # its modules need the models, which this one is loaded before
 
-    renew()
     sweeping.sweep()
 
 
 def renew() -> None:
     """Renew the leases of the runs that the children are at."""
     if run_ids := _active():
-        from tasks.actions.attempts import LEASE_SECONDS
-
-        statements.count_of("renew", run_ids=run_ids, worker=name(), lease_seconds=LEASE_SECONDS)
+        statements.count_of("renew", run_ids=run_ids, worker=name(), lease_seconds=conf.lease_seconds())
 
 
 def release() -> None:
@@ -114,6 +119,29 @@ def _active() -> list[uuid.UUID]:
 def _take_name(sender: Any = None, **kwargs: Any) -> None:
     global _name
     _name = f"{getattr(sender, 'hostname', None) or 'worker'}/{os.getpid()}"
+
+
+def _end_unsaid(sender: Any = None, retval: Any = None, state: str = "", **kwargs: Any) -> None:
+    """End the run of a task that raised Ignore or Reject: Celery tells no backend of that."""
+    if state not in (states.IGNORED, states.REJECTED):
+        return
+    from tasks.actions import attempts
+    from tasks.attempt import attempt_of
+    from tasks.errors import StaleAttemptError
+    from tasks.models import AttemptOutcome, Outcome
+
+    attempt = attempt_of(sender.request)
+    if attempt is None or isinstance(retval, StaleAttemptError):
+        return
+    if state == states.IGNORED:
+        attempts.finish_run(attempt.run_id, attempt.number, Outcome.SUCCEEDED)
+    elif retval.requeue:
+        delay_seconds = attempts.backoff_seconds(attempt.number)
+        attempts.back_off_run(
+            attempt.run_id, attempt.number, outcome=AttemptOutcome.RETRIED, delay_seconds=delay_seconds, error=retval
+        )
+    else:
+        attempts.finish_run(attempt.run_id, attempt.number, Outcome.DEAD, error=retval)
 
 
 _keeper: Keeper | None = None

@@ -21,13 +21,17 @@ from telemetry import context
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOWHERE = "redis://127.0.0.1:1/0"
-AT_ONCE = timedelta(0)
 WAITING = (State.QUEUED, None)
 
 
 @shared_task(name="tests.note")
 def note(text: str, when: Any = None) -> str:
     return text
+
+
+@pytest.fixture(autouse=True)
+def _all_rows_are_old(settings: Any) -> None:
+    settings.TASKS_UNSENT_SECONDS = settings.TASKS_LOST_SECONDS = 0
 
 
 def enqueue_unsent(*args: Any, **options: Any) -> TaskRun:
@@ -37,18 +41,14 @@ def enqueue_unsent(*args: Any, **options: Any) -> TaskRun:
     return TaskRun.objects.get(id=result.id)
 
 
-def sweep_all() -> int:
-    return sweep(unsent_age=AT_ONCE, lost_age=AT_ONCE)
-
-
 def test_what_the_broker_refused_is_sent(work_off: Callable[..., Any]) -> None:
     run = enqueue_unsent("hello")
     assert (run.state, run.sent_at) == WAITING
-    assert sweep(unsent_age=AT_ONCE) == 1
+    assert sweep() == 1
     work_off()
     run.refresh_from_db()
     assert (run.state, run.attempts) == (State.SUCCEEDED, 1)
-    assert sweep_all() == 0
+    assert sweep() == 0
 
 
 def test_what_a_crash_left_between_commit_and_publish_is_sent(take_message: Callable[..., Any]) -> None:
@@ -56,21 +56,21 @@ def test_what_a_crash_left_between_commit_and_publish_is_sent(take_message: Call
         result = note.delay("hello")
         connection.run_on_commit = []  # the process dies here
     assert take_message() is None
-    assert sweep(lost_age=AT_ONCE) == 1
+    assert sweep() == 1
     assert take_message().headers["id"] == result.id
 
 
 def test_what_redis_lost_is_sent_once_more(take_message: Callable[..., Any], redis_client: Any) -> None:
     lost = {note.delay(str(number)).id for number in range(5)}
     redis_client.delete(*redis_client.scan_iter("default*"))
-    assert sweep(lost_age=AT_ONCE) == 5
+    assert sweep() == 5
     assert {take_message().headers["id"] for _ in range(5)} == lost
     assert take_message() is None
 
 
 def test_what_the_broker_still_holds_is_left_alone(take_message: Callable[..., Any]) -> None:
     note.delay("waits")
-    assert sweep_all() == 0
+    assert sweep() == 0
     assert take_message() is not None
     assert take_message() is None
 
@@ -82,13 +82,14 @@ def test_what_was_overtaken_is_lost_though_its_queue_is_not_empty(take_message: 
     later = note.delay("later")
     take_message()
     note.delay("still waits")
-    assert sweep_all() == 0
+    assert sweep() == 0
     attempts.claim_run(uuid.UUID(later.id), worker="w")
-    assert sweep_all() == 1
+    assert sweep() == 1
     assert {take_message().headers["id"], take_message().headers["id"]} > {lost.id}
 
 
-def test_young_rows_are_their_callers(take_message: Callable[..., Any]) -> None:
+def test_young_rows_are_their_callers(take_message: Callable[..., Any], settings: Any) -> None:
+    settings.TASKS_UNSENT_SECONDS = 10
     enqueue_unsent("hello")
     assert sweep() == 0
     assert take_message() is None
@@ -97,10 +98,10 @@ def test_young_rows_are_their_callers(take_message: Callable[..., Any]) -> None:
 def test_what_is_due_later_waits_in_the_database(take_message: Callable[..., Any]) -> None:
     run = TaskRun.objects.get(id=note.apply_async(("later",), countdown=3600).id)
     assert (run.state, run.sent_at) == WAITING
-    assert sweep_all() == 0
+    assert sweep() == 0
     assert take_message() is None
     TaskRun.objects.update(eta=timezone.now())
-    assert sweep_all() == 1
+    assert sweep() == 1
     message = take_message()
     assert (message.headers["id"], message.headers["eta"]) == (str(run.id), None)
 
@@ -110,7 +111,7 @@ def test_what_is_sent_later_keeps_its_context_and_options(take_message: Callable
     cause = context.Context(request_id="req-12345678", operation="POST /x/", actor_source=actor)
     with context.use(cause):
         enqueue_unsent("hello", uuid.UUID(int=5), queue="notifications", priority=3)
-    sweep_all()
+    sweep()
     message = take_message("notifications")
     assert message.headers["glasshouse_context"]["request_id"] == "req-12345678"
     assert message.headers["glasshouse_context"]["actor_label"] == "reader"
@@ -122,7 +123,7 @@ def test_one_that_cannot_be_sent_does_not_hold_up_the_others(take_message: Calla
     enqueue_unsent("bad")
     TaskRun.objects.update(message="not JSON")
     good = enqueue_unsent("good")
-    assert sweep_all() == 1
+    assert sweep() == 1
     assert take_message().headers["id"] == str(good.id)
 
 
@@ -130,16 +131,16 @@ def test_one_that_cannot_be_sent_does_not_hold_up_the_others(take_message: Calla
 def test_while_the_broker_is_down_everything_stays() -> None:
     note.delay("one")
     note.delay("two")
-    assert sweep_all() == 0
+    assert sweep() == 0
     assert set(TaskRun.objects.values_list("state", "sent_at")) == {WAITING}
 
 
 def test_a_lease_that_ran_out_gives_the_task_back(work_off: Callable[..., Any]) -> None:
     run_id = uuid.UUID(note.delay("hello").id)
     assert attempts.claim_run(run_id, worker="gone/1") == 1
-    assert sweep_all() == 0
+    assert sweep() == 0
     TaskRun.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    sweep_all()
+    sweep()
     run = TaskRun.objects.get()
     assert (run.state, run.sent_at) == (State.RETRYING, None)
     assert [(one.number, one.outcome) for one in run.tries.all()] == [(1, "lost")]
@@ -158,7 +159,7 @@ def test_four_sweeps_at_once_send_one_message(take_message: Callable[..., Any]) 
     def run() -> None:
         try:
             begin.wait(5)
-            sent.append(sweep_all())
+            sent.append(sweep())
         finally:
             connection.close()
 
@@ -179,7 +180,9 @@ def test_ten_adoptions_of_an_unknown_task_make_one_row() -> None:
     def adopt() -> None:
         try:
             begin.wait(5)
-            enqueuing.adopt_run(run_id, name="tests.note", queue="default", args=(), kwargs={}, max_attempts=4)
+            enqueuing.adopt_run(
+                run_id, name="tests.note", queue="default", args=(), kwargs={}, options={}, max_attempts=4
+            )
         finally:
             connection.close()
 

@@ -8,9 +8,9 @@ import orjson
 from celery import current_app
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
+from django.db.models.functions import Now
 
-from tasks import metrics, statements
+from tasks import conf, metrics, statements
 from tasks.errors import describe_error
 from tasks.models import AttemptOutcome, Outcome, Queue, State, TaskRun
 from telemetry import context
@@ -18,13 +18,19 @@ from telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-LEASE_SECONDS = 30
 LONGEST_BACKOFF_SECONDS = 300
 _LARGEST_RESULT_BYTES = 16_384
+
+
+def patience() -> float:
+    """How long an attempt's end waits for the database: no longer than somebody else may begin with the run."""
+    return conf.lease_seconds() / 2
+
 
 _TRIED = {Outcome.SUCCEEDED: AttemptOutcome.SUCCEEDED, Outcome.CANCELLED: AttemptOutcome.CANCELLED}
 
 
+@statements.reconnecting()
 def claim_run(run_id: uuid.UUID, *, worker: str) -> int | None:
     """Begin an attempt of a waiting run and return its number; None where there's nothing to begin."""
     rows = statements.rows_of(
@@ -32,7 +38,7 @@ def claim_run(run_id: uuid.UUID, *, worker: str) -> int | None:
         run_id=run_id,
         worker=worker[:200],
         trace_id=context.current().trace_id[:32],
-        lease_seconds=LEASE_SECONDS,
+        lease_seconds=conf.lease_seconds(),
     )
     return int(rows[0][0]) if rows else None
 
@@ -55,6 +61,7 @@ def set_aside(run_id: uuid.UUID, name: str) -> bool:
     return True
 
 
+@statements.reconnecting(patience)
 def finish_run(
     run_id: uuid.UUID, attempt: int, outcome: Outcome, *, result: Any = None, error: BaseException | None = None
 ) -> bool:
@@ -72,6 +79,7 @@ def finish_run(
     return is_written
 
 
+@statements.reconnecting(patience)
 def back_off_run(
     run_id: uuid.UUID,
     attempt: int,
@@ -82,8 +90,9 @@ def back_off_run(
     message: str | None = None,
     is_sent: bool = False,
 ) -> bool:
-    """End an attempt and let its run wait for the next; False where the attempt has lost its lease.
+    """End an attempt and let its run wait for the next; False where it doesn't wait.
 
+    That is where the attempt has lost its lease, and where somebody has cancelled the run meanwhile: it ends then.
     `is_sent` says that the caller sends the next message, which is `message` where it differs from the last.
     """
     rows = statements.rows_of(
@@ -96,39 +105,52 @@ def back_off_run(
         attempt_outcome=outcome.value,
         error=describe_error(error) if error else "",
     )
-    return bool(rows) or _note_stale(run_id, attempt)
+    return bool(rows[0][0]) if rows else _note_stale(run_id, attempt)
 
 
-def lose_attempt(run_id: uuid.UUID, attempt: int, error: BaseException) -> None:
-    """Note that an attempt's worker is gone: the run is tried again, or dies where that was its last attempt."""
-    run = TaskRun.objects.filter(id=run_id).values("max_attempts", "name").first()
+@statements.reconnecting()
+@transaction.atomic
+def lose_attempt(run_id: uuid.UUID, attempt: int, error: BaseException, *, is_expired: bool = False) -> bool:
+    """Note that an attempt's worker is gone: the run is tried again, or dies where that was its last attempt.
+
+    With `is_expired` it's only done if the lease is over still, and no transaction of the task has the run locked.
+    Returns whether the run died.
+    """
+    held = TaskRun.objects.filter(id=run_id, attempts=attempt, outcome="", lease_expires_at__isnull=False)
+    if is_expired:
+        held = held.filter(lease_expires_at__lt=Now())
+    run = held.select_for_update(no_key=True, skip_locked=is_expired).values("max_attempts", "name").first()
     if run is None:
-        return
-    if attempt >= run["max_attempts"]:
-        with transaction.atomic():
-            if _write_end(run_id, attempt, Outcome.DEAD, None, error, tried=AttemptOutcome.LOST):
-                _tell_dead_letter(run_id)
+        return False
+    is_dead = attempt >= run["max_attempts"]
+    if is_dead:
+        _write_end(run_id, attempt, Outcome.DEAD, None, error, tried=AttemptOutcome.LOST)
+        _tell_dead_letter(run_id)
     else:
         back_off_run(run_id, attempt, outcome=AttemptOutcome.LOST, delay_seconds=backoff_seconds(attempt), error=error)
     metrics.LOST_ATTEMPTS.labels(task=run["name"]).inc()
     log.warning("tasks.attempt_lost", task_name=run["name"], run_id=str(run_id), attempt=attempt)
+    return is_dead
 
 
+@statements.reconnecting()
 def attempt_of(run_id: uuid.UUID, *, worker: str) -> int | None:
     """Return the number of the attempt that `worker` is at with a run, if it is."""
     held = TaskRun.objects.filter(id=run_id, outcome="", lease_expires_at__isnull=False, worker=worker[:200])
     return held.values_list("attempts", flat=True).first()
 
 
+@statements.reconnecting()
 def expire_run(run_id: uuid.UUID, reason: str) -> None:
     """Cancel a run that never began, because it was revoked or its time is over."""
     waiting = TaskRun.objects.filter(id=run_id, outcome="", lease_expires_at=None)
-    waiting.update(outcome=Outcome.CANCELLED, finished_at=timezone.now(), error=reason[:200])
+    waiting.update(outcome=Outcome.CANCELLED, finished_at=Now(), error=reason[:200])
 
 
 def backoff_seconds(attempt: int) -> float:
     """Return how long to wait after an attempt: twice as long each time, and never the same for two."""
-    return min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(attempt, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
+    longest = conf.backoff_seconds() * 2.0 ** min(attempt - 1, 16)
+    return min(LONGEST_BACKOFF_SECONDS, longest) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _write_end(
@@ -161,7 +183,7 @@ def _note_stale(run_id: uuid.UUID, attempt: int) -> bool:
 @transaction.atomic
 def _bury(run_id: uuid.UUID, error: str) -> None:
     waiting = TaskRun.objects.filter(id=run_id, outcome="", lease_expires_at=None)
-    if waiting.update(outcome=Outcome.DEAD, finished_at=timezone.now(), error=error):
+    if waiting.update(outcome=Outcome.DEAD, finished_at=Now(), error=error):
         _tell_dead_letter(run_id)
 
 
@@ -175,14 +197,21 @@ def _tell_dead_letter(run_id: uuid.UUID) -> None:
     if task is None:
         log.error("tasks.dead_letter_unknown", task_name=run["name"], dead_letter=run["dead_letter"])
         return
-    task.apply_async((str(run_id),), unique_key=f"dead-letter:{run_id}")
+    try:
+        with transaction.atomic():  # what is wrong with that task mustn't keep this one from ending
+            task.apply_async((str(run_id),), unique_key=f"dead-letter:{run_id}")
+    except Exception as error:
+        log.error("tasks.dead_letter_failed", task_name=run["name"], run_id=str(run_id), error=describe_error(error))
 
 
 def _as_json(result: Any) -> str | None:
     if result is None:
         return None
     try:
-        text = orjson.dumps(result)
+        text = orjson.dumps(result, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
         return None  # a result that has no JSON form is nobody's but the task's own
-    return text.decode().replace("\\u0000", "") if len(text) <= _LARGEST_RESULT_BYTES else None
+    if len(text) > _LARGEST_RESULT_BYTES:
+        log.warning("tasks.result_dropped", bytes=len(text), limit_bytes=_LARGEST_RESULT_BYTES)
+        return None
+    return text.decode().replace("\\u0000", "")

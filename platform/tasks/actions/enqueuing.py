@@ -2,12 +2,12 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
-from django.db import IntegrityError, transaction
+from django.db import Error, IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -22,6 +22,7 @@ log = get_logger(__name__)
 
 # What is due later than this waits in the database: a worker would hold it in memory, and Redis deliver it twice.
 LONGEST_BROKER_DELAY = timedelta(seconds=60)
+_MOST_TRIES = 3
 
 
 def enqueue_run(
@@ -70,20 +71,31 @@ def enqueue_run(
     if not unique_key and not is_id_given:
         run.save(force_insert=True)
         return run_id, is_sent
-    try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-    except IntegrityError:
-        existing = _existing_run(run_id, unique_key)
-        if existing is None:
-            raise
-        log.info("tasks.already_enqueued", task_name=name, run_id=str(existing))
-        return existing, False
+    for tries_left in reversed(range(_MOST_TRIES)):
+        try:
+            with transaction.atomic():
+                run.save(force_insert=True)
+        except IntegrityError:
+            existing = _existing_run(run_id, unique_key)
+            if existing is not None:
+                log.info("tasks.already_enqueued", task_name=name, run_id=str(existing))
+                return existing, False
+            if not tries_left:  # else the one that had the key has finished between the two statements
+                raise
+        else:
+            break
     return run_id, is_sent
 
 
 def adopt_run(
-    run_id: uuid.UUID, *, name: str, queue: str, args: Sequence[Any], kwargs: Mapping[str, Any], max_attempts: int
+    run_id: uuid.UUID,
+    *,
+    name: str,
+    queue: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    options: Mapping[str, Any],
+    max_attempts: int,
 ) -> None:
     """Insert the row of a task that was sent without one, by name and from elsewhere; its worker calls this."""
     cause = context.current()
@@ -94,7 +106,7 @@ def adopt_run(
             queue=queue,
             args=args,
             kwargs=kwargs,
-            options={},
+            options=options,
             max_attempts=max_attempts,
             is_id_given=True,
         )
@@ -105,11 +117,25 @@ def send_or_put_back(run_id: uuid.UUID, name: str, send: Callable[[], object]) -
     try:
         send()
     except Exception as error:
-        metrics.PUBLISH_FAILURES.labels(task=name).inc()
-        log.warning("tasks.publish_failed", task_name=name, run_id=str(run_id), error=describe_error(error))
-        TaskRun.objects.filter(id=run_id, outcome="", lease_expires_at=None).update(sent_at=None)
+        put_back(run_id, name, error)
         return False
     return True
+
+
+def put_back(run_id: uuid.UUID, name: str, error: Exception) -> None:
+    """Note that the broker didn't take a run's message: the sweep sends it."""
+    metrics.PUBLISH_FAILURES.labels(task=name).inc()
+    log.warning("tasks.publish_failed", task_name=name, run_id=str(run_id), error=describe_error(error))
+    try:
+        mark_unsent([run_id])
+    except Error as failure:
+        # Neither broker nor database: the row says that it was sent, and the sweep finds that it's lost.
+        log.warning("tasks.put_back_failed", task_name=name, run_id=str(run_id), error=describe_error(failure))
+
+
+def mark_unsent(run_ids: Iterable[uuid.UUID]) -> None:
+    """Note that the broker has no message of runs that wait."""
+    TaskRun.objects.filter(id__in=list(run_ids), outcome="", lease_expires_at=None).update(sent_at=None)
 
 
 def send_again(run: TaskRun) -> None:

@@ -1,15 +1,16 @@
 """What a crash, a lost message or a broker that was down left behind is found here and set going again."""
 
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from celery import current_app
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from kombu.exceptions import OperationalError as BrokerError
 
-from tasks import metrics, statements
+from tasks import conf, metrics, statements
 from tasks.actions import attempts, enqueuing
+from tasks.errors import describe_error
 from tasks.models import TaskRun
 from telemetry import context
 from telemetry.celery import CONTEXT_HEADER
@@ -17,9 +18,6 @@ from telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
-# Younger rows are their callers' to send.
-UNSENT_AGE = timedelta(seconds=10)
-LOST_AGE = timedelta(seconds=30)
 _MOST = 500
 _LOCK = 0x7461736B  # one sweep at a time, over all workers
 
@@ -28,24 +26,29 @@ class LeaseExpiredError(Exception):
     """The worker didn't renew its lease: it's gone, or stands still."""
 
 
-def sweep(*, unsent_age: timedelta = UNSENT_AGE, lost_age: timedelta = LOST_AGE) -> int:
+def sweep() -> int:
     """Take back what workers have lost, and send what is due; returns how many messages were sent."""
     expire_leases()
-    return send_due(unsent_age=unsent_age, lost_age=lost_age)
+    return send_due()
 
 
 def expire_leases() -> int:
-    """End the attempts whose lease is over; returns how many there were."""
+    """End the attempts whose lease is over; returns how many were found."""
     expired = TaskRun.objects.filter(outcome="", lease_expires_at__lt=Now())
     found = list(expired.order_by("lease_expires_at").only("id", "attempts", "worker", "name", "carrier")[:_MOST])
     for run in found:
-        with context.use(_context_of(run)):
-            attempts.lose_attempt(run.id, run.attempts, LeaseExpiredError(f"{run.worker} didn't renew its lease"))
+        error = LeaseExpiredError(f"{run.worker} didn't renew its lease")
+        try:
+            with context.use(_context_of(run)):
+                attempts.lose_attempt(run.id, run.attempts, error, is_expired=True)
+        except Exception as failure:  # one that can't be ended holds up no other
+            log.error("tasks.expiry_failed", task_name=run.name, run_id=str(run.id), error=describe_error(failure))
     return len(found)
 
 
-def send_due(*, unsent_age: timedelta = UNSENT_AGE, lost_age: timedelta = LOST_AGE) -> int:
+def send_due() -> int:
     """Send the messages of runs that are due and have none with the broker; returns how many."""
+    lost_age = timedelta(seconds=conf.lost_seconds())
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
@@ -53,15 +56,22 @@ def send_due(*, unsent_age: timedelta = UNSENT_AGE, lost_age: timedelta = LOST_A
                 return 0
         rows = statements.rows_of(
             "due",
-            age_seconds=unsent_age.total_seconds(),
-            lost_seconds=lost_age.total_seconds(),
+            age_seconds=conf.unsent_seconds(),
+            lost_seconds=conf.lost_seconds(),
             empty_queues=_empty_queues(lost_age),
             most=_MOST,
         )
     is_lost: dict[Any, bool] = dict(rows)
+    runs = list(TaskRun.objects.filter(id__in=is_lost).order_by("priority", "enqueued_at"))
     sent = 0
-    for run in TaskRun.objects.filter(id__in=is_lost).order_by("priority", "enqueued_at"):
-        if not enqueuing.send_or_put_back(run.id, run.name, partial(enqueuing.send_again, run)):
+    for position, run in enumerate(runs):
+        try:
+            enqueuing.send_again(run)
+        except Exception as error:
+            enqueuing.put_back(run.id, run.name, error)
+            if isinstance(error, BrokerError):  # it would refuse the others as well, each after a while
+                enqueuing.mark_unsent(later.id for later in runs[position + 1 :])
+                break
             continue
         sent += 1
         if is_lost[run.id]:
