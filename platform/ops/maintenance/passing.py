@@ -1,6 +1,7 @@
 """Who passes while the platform is closed, and where."""
 
 import math
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +21,12 @@ _OPEN = ("/healthz/", "/metrics", "/accounts/login/", "/accounts/logout/", "/adm
 
 def is_open(path: str) -> bool:
     """Whether this address answers everybody, maintenance or not."""
-    return path.startswith((*_OPEN, f"/{settings.STATIC_URL.lstrip('/')}"))
+    return path.startswith(_open_prefixes())
+
+
+@cache  # it's asked for each request
+def _open_prefixes() -> tuple[str, ...]:
+    return (*_OPEN, f"/{settings.STATIC_URL.lstrip('/')}")
 
 
 def is_of_staff(request: HttpRequest) -> bool:
