@@ -56,7 +56,12 @@ class Picture(models.Model):
                 name="images_picture_ready_is_whole",
             ),
         ]
-        indexes = [models.Index("uploader", F("id").desc(), name="images_picture_of_uploader")]
+        indexes = [
+            models.Index("uploader", F("id").desc(), name="images_picture_of_uploader"),
+            models.Index(
+                fields=["uploader"], condition=Q(state__in=("waiting", "processing")), name="images_picture_unfinished"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -10,7 +10,6 @@ from images.models import STEPS
 from images.pipeline import actions as pipeline
 from tasks.progress import report
 
-QUEUE = "images"
 # The surroundings: a disk that is full, a database that is away. A picture that is bad is refused, and not tried again.
 _OPTIONS: dict[str, Any] = {
     "autoretry_for": (OSError, OperationalError, InterfaceError),
@@ -57,6 +56,12 @@ def give_up(run_id: str) -> None:
     pipeline.give_up_picture(run_id)
 
 
+@shared_task(name="images.give_up_stranded", is_recorded=False, ignore_result=True)  # type: ignore[untyped-decorator]
+def give_up_stranded() -> int:
+    """Tell the uploaders of pictures on which nobody works any more."""
+    return pipeline.give_up_stranded()
+
+
 def enqueue_pipeline(picture_id: int) -> None:
     """Enqueue the whole chain for a picture, in the caller's transaction."""
     steps = [
@@ -65,4 +70,4 @@ def enqueue_pipeline(picture_id: int) -> None:
         optimise.si(picture_id),
         finish.si(picture_id),
     ]
-    chain(*(step.set(queue=QUEUE) for step in steps)).apply_async()
+    chain(*(step.set(queue=pipeline.QUEUE) for step in steps)).apply_async()

@@ -21,6 +21,11 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"queue": "mail", "expires": 60},
     },
+    "images.give_up_stranded": {
+        "task": "images.give_up_stranded",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     # In the morning, by UTC. Beat that was away sends them late rather than never.
     "notifications.daily_digests": {
         "task": "notifications.prepare_digests",

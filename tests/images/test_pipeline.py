@@ -18,10 +18,12 @@ from images.models import Picture, State
 from images.pipeline import actions as pipeline
 from images.pipeline import rendering
 from notifications.models import Notification
+from tasks.actions.operating import cancel_run, retry_run
 from tasks.models import State as RunState
 from tasks.models import TaskRun
+from tasks.schedule import BEAT_SCHEDULE
 from tests.images import pictures
-from tests.images.conftest import Run, Upload, files_in
+from tests.images.conftest import NewUser, Run, Upload, files_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -187,11 +189,9 @@ def test_a_step_that_dies_is_told_and_can_be_taken_up_again(
     work_off: Callable[..., Any],
     folders: Folders,
     author: User,
-    new_user: Callable[..., User],
+    new_user: NewUser,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tasks.actions.operating import retry_run
-
     upload()
     with monkeypatch.context() as full:
         full.setattr(files.os, "fsync", no_space)
@@ -218,6 +218,39 @@ def test_a_step_that_dies_is_told_and_can_be_taken_up_again(
     assert (picture.state, picture.message) == (State.READY, "")
     assert files_in(folders[1]) == []
     assert told(author)[1] == ("“photo.png” is ready", "")
+
+
+def test_a_step_that_is_cancelled_is_told_and_can_be_taken_up_again(
+    upload: Upload, run_pipeline: Run, author: User, new_user: NewUser
+) -> None:
+    upload(name="stopped.png")
+    upload(name="waits.png")
+    run = TaskRun.objects.filter(queue="images").order_by("enqueued_at").first()
+    assert run is not None
+    operator = new_user("oscar", "operator")
+    cancel_run(run, actor=operator, reason="The wrong one.")
+    assert pipeline.give_up_stranded() == 0  # they are too young to tell
+    assert pipeline.give_up_stranded(age=AT_ONCE) == 1
+    assert pipeline.give_up_stranded(age=AT_ONCE) == 0
+    picture = Picture.objects.get(name="stopped.png")
+    assert (picture.state, "cancelled; start it again" in picture.message) == (State.FAILED, True)
+    assert told(author) == [("“stopped.png” couldn't be worked on", picture.message)]
+    retry_run(run, actor=operator, reason="The right one after all.")
+    run_pipeline()
+    assert {picture.state for picture in Picture.objects.all()} == {State.READY}
+
+
+def test_a_step_whose_row_is_gone_is_told_as_a_fault(upload: Upload, author: User) -> None:
+    upload()
+    TaskRun.objects.all().delete()
+    assert pipeline.give_up_stranded(age=AT_ONCE) == 1
+    assert "fault here" in only_picture().message
+
+
+def test_beat_looks_for_stranded_pictures_each_minute(celery_app: Any) -> None:
+    entry = BEAT_SCHEDULE["images.give_up_stranded"]
+    assert (entry["schedule"], entry["task"] in celery_app.tasks) == (60.0, True)
+    assert tasks.give_up_stranded() == 0
 
 
 def test_a_dead_letter_of_nothing_does_nothing(author: User) -> None:

@@ -7,21 +7,28 @@ follows the file: a crash between them leaves a file that no row names, which th
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils import timezone
 
 from images import checking, files, limits, metrics
 from images.errors import RefusedError
-from images.models import Picture, State, Thumbnail
+from images.models import UNFINISHED_STATES, Picture, State, Thumbnail
 from images.pipeline import rendering
 from notifications.delivery.actions import create_notification
-from tasks.models import TaskRun
+from tasks.models import Outcome, TaskRun
 from telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+QUEUE = "images"
+# A picture without a run is none that is about to get one: both are written in one transaction.
+STRANDED_AGE = timedelta(minutes=1)
+
+_CANCELLED = "its work was cancelled; start it again among your tasks, or upload it anew"
 _FAILED = (
     "it couldn't be worked on, because of a fault here and not of the picture; the operators can see it."
     " Try again later"
@@ -92,6 +99,27 @@ def give_up_picture(run_id: str) -> None:
     picture = _locked(run.arguments["args"][0]) if run is not None else None
     if picture is not None and not picture.is_finished:
         _end(picture, State.FAILED, title=f"“{picture.name}” couldn't be worked on", message=_FAILED)
+
+
+def give_up_stranded(*, age: timedelta = STRANDED_AGE) -> int:
+    """End the pictures on which nobody works any more, because a step was cancelled; returns how many.
+
+    Each step's run is there before the one ahead of it ends, so that a picture on its way always has one.
+    """
+    unfinished = Picture.objects.filter(state__in=UNFINISHED_STATES, created_at__lt=timezone.now() - age)
+    return sum(_give_up_if_stranded(picture_id) for picture_id in unfinished.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def _give_up_if_stranded(picture_id: int) -> bool:
+    picture = _locked(picture_id)
+    runs = TaskRun.objects.filter(queue=QUEUE, arguments__args__0=picture_id)
+    if picture is None or picture.is_finished or runs.filter(outcome="").exists():
+        return False
+    is_cancelled = runs.filter(outcome=Outcome.CANCELLED, enqueued_at__gte=picture.created_at).exists()
+    message = _CANCELLED if is_cancelled else _FAILED
+    _end(picture, State.FAILED, title=f"“{picture.name}” couldn't be worked on", message=message)
+    return True
 
 
 def _taken_up(picture_id: int) -> Picture | None:
