@@ -39,6 +39,7 @@ def utc_field(help_text: str) -> forms.DateTimeField:
 
 
 class PostForm(BlogForm):
+    version = forms.CharField(required=False, widget=forms.HiddenInput)
     title = forms.CharField(max_length=limits.TITLE_CHARACTERS, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     description = forms.CharField(
         max_length=limits.DESCRIPTION_CHARACTERS,

@@ -143,8 +143,8 @@ class Post(models.Model):
 
     @property
     def version(self) -> str:
-        """What tells this version of the text from others: who saves says which one they changed."""
-        return self.updated_at.isoformat()
+        """What tells the post as it is from what it was and will be: who saves says which one they changed."""
+        return f"{self.updated_at.isoformat()}/{self.status}"
 
     @property
     def is_scheduled(self) -> bool:
@@ -155,6 +155,34 @@ class Post(models.Model):
     def summary(self) -> str:
         """What lists say of it: the author's description, or the start of the text."""
         return self.description or self.excerpt
+
+
+@audit.exempt(reason="What somebody typed and didn't save, for them alone; what they save is recorded.")
+class PendingCopy(models.Model):
+    """What one person typed into the editor of a post, or of a new one, since they last saved.
+
+    A draft needs none, as it's saved while it's typed; what waits for a review or is public isn't.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="pending_copies", null=True, blank=True)
+    title = models.TextField(blank=True)
+    description = models.TextField(blank=True)
+    body = models.TextField(blank=True)
+    category = models.TextField(blank=True)
+    tags = models.TextField(blank=True)
+    version = models.CharField(max_length=60, blank=True, help_text="Of the post when its editor was opened.")
+    saved_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "pending copies"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "post"], name="blog_pending_one_of_post"),
+            models.UniqueConstraint(fields=["user"], condition=Q(post__isnull=True), name="blog_pending_one_new"),
+        ]
+
+    def __str__(self) -> str:
+        return f"pending copy {self.pk}"
 
 
 @audit.track()

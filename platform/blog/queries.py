@@ -6,7 +6,7 @@ from django.db.models import Count, F, Prefetch, Q, QuerySet
 
 from accounts.models import User
 from blog import limits, rules
-from blog.models import Category, Comment, OldAddress, Post, Status, Tag
+from blog.models import Category, Comment, OldAddress, PendingCopy, Post, Status, Tag
 from blog.sanitizing import Picture
 
 _NEWEST_FIRST = (F("published_at").desc(), F("id").desc())
@@ -91,6 +91,11 @@ def address_now(path: str) -> str:
     old = OldAddress.objects.filter(path=path, post__status=Status.PUBLISHED).select_related("post")
     found = old.only("post__slug").first()
     return found.post.get_absolute_url() if found else ""
+
+
+def pending_copy_of(post: Post | None, user: User) -> PendingCopy | None:
+    """Return what `user` typed into the editor of a post, or of a new one, and didn't save."""
+    return PendingCopy.objects.filter(user=user, post=post).first()
 
 
 def reviewers_of(post: Post) -> QuerySet[User]:

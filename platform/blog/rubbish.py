@@ -1,13 +1,15 @@
-"""What `manage cleanup` may remove of the blog: files of images that belong to no post."""
+"""What `manage cleanup` may remove of the blog: files of images that belong to no post, texts that weren't saved."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from django.core.files.storage import default_storage
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from blog.models import Image
+from blog import limits
+from blog.models import Image, PendingCopy
 from images.queries import ORPHAN_AGE
 from images.rubbish import Piece, pieces_of
 
@@ -26,4 +28,10 @@ def orphans(age: timedelta | None) -> Iterator[Piece]:
     return pieces_of((("default", name) for name in names if name not in known), age)
 
 
-KINDS = {"post-files": orphans}
+def pending_copies(age: timedelta | None) -> QuerySet[PendingCopy]:
+    """What people typed into a post's editor and neither saved nor threw away, after 30 days."""
+    kept = age or timedelta(days=limits.PENDING_DAYS)
+    return PendingCopy.objects.filter(saved_at__lt=timezone.now() - kept)
+
+
+KINDS = {"post-files": orphans, "pending-copies": pending_copies}

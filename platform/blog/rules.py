@@ -69,6 +69,11 @@ def can_review_post(user: Visitor, post: Post) -> bool:
     return can_manage_any_post(user) or (user.has_perm("blog.review_post") and not is_author_of(user, post))
 
 
+def can_see_history(user: Visitor, post: Post) -> bool:
+    """Whether `user` may see what the post said before, which is for those who make it alone."""
+    return can_manage_any_post(user) or is_author_of(user, post) or can_review_post(user, post)
+
+
 def can_unpublish_post(user: Visitor, post: Post) -> bool:
     """Whether `user` may take the post back to a draft."""
     is_own = can_write_posts(user) and is_author_of(user, post)

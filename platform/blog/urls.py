@@ -1,12 +1,15 @@
 from django.urls import path
 
-from blog.views import commenting, reading, reviewing, writing
+from blog.views import commenting, editor, history, reading, reviewing, writing
 
 app_name = "blog"
 urlpatterns = [
     path("", reading.home, name="home"),
     path("blog/", reading.archive, name="archive"),
     path("blog/new/", writing.new_post, name="new_post"),
+    path("blog/new/autosave/", editor.autosave, name="autosave_new"),
+    path("blog/new/discard/", editor.discard, name="discard_new"),
+    path("blog/new/preview/", editor.preview, name="preview_new"),
     path("blog/drafts/", reading.drafts, name="drafts"),
     path("blog/category/<slug:slug>/", reading.category, name="category"),
     path("blog/tag/<str:slug>/", reading.tag, name="tag"),
@@ -16,6 +19,13 @@ urlpatterns = [
     path("blog/comments/<int:pk>/delete/", commenting.delete_comment, name="delete_comment"),
     path("blog/<slug:slug>/", reading.post, name="post"),
     path("blog/<slug:slug>/edit/", writing.edit_post, name="edit_post"),
+    path("blog/<slug:slug>/autosave/", editor.autosave, name="autosave"),
+    path("blog/<slug:slug>/discard/", editor.discard, name="discard"),
+    path("blog/<slug:slug>/preview/", editor.preview, name="preview"),
+    path("blog/<slug:slug>/editing/", editor.editing, name="editing"),
+    path("blog/<slug:slug>/history/", history.history, name="history"),
+    path("blog/<slug:slug>/history/<int:event_id>/", history.revision, name="revision"),
+    path("blog/<slug:slug>/history/<int:event_id>/restore/", history.restore, name="restore"),
     path("blog/<slug:slug>/publish/", writing.publish_post, name="publish_post"),
     path("blog/<slug:slug>/unschedule/", writing.unschedule_post, name="unschedule_post"),
     path("blog/<slug:slug>/request-review/", reviewing.request_review, name="request_review"),

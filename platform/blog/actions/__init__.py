@@ -3,21 +3,26 @@
 Each raises `NotAllowedError` where the rules forbid it, and `InvalidError` where values are not acceptable.
 """
 
+from blog.actions.autosaving import autosave, discard_pending_copy
 from blog.actions.comments import add_comment, delete_comment, edit_comment
 from blog.actions.posts import create_post, delete_post, publish_post, unpublish_post, update_post
+from blog.actions.restoring import restore_revision
 from blog.actions.reviewing import approve_post, request_review, send_back_post, withdraw_review
 from blog.actions.scheduling import publish_due_posts, schedule_post, unschedule_post
 
 __all__ = [
     "add_comment",
     "approve_post",
+    "autosave",
     "create_post",
     "delete_comment",
     "delete_post",
+    "discard_pending_copy",
     "edit_comment",
     "publish_due_posts",
     "publish_post",
     "request_review",
+    "restore_revision",
     "schedule_post",
     "send_back_post",
     "unpublish_post",

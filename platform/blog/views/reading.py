@@ -104,6 +104,7 @@ def post_page(
         "can_unschedule": post.is_scheduled and rules.can_unschedule_post(request.user, post),
         "can_unpublish": post.is_published and rules.can_unpublish_post(request.user, post),
         "can_request_review": post.status == Status.DRAFT and rules.can_edit_post(request.user, post),
+        "can_see_history": rules.can_see_history(request.user, post),
         "can_review": rules.can_review_post(request.user, post),
         "review_form": review_form or ReviewForm(initial={"version": post.version}),
         "can_comment": rules.can_comment_on(request.user, post),
