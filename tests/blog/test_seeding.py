@@ -13,7 +13,7 @@ from audit.models import Event
 from blog import actions
 from blog.actions import texts
 from blog.markdown import excerpt_of, render_comment, render_post
-from blog.models import Comment, Image, Post, Status
+from blog.models import Category, Comment, Image, Post, Status, Tag
 from blog.seeding import writing
 from blog.seeding.composing import Blog, Plan, Said
 from blog.seeding.stock import templates, words_of
@@ -163,6 +163,9 @@ def test_what_is_composed_is_written_and_recorded(
             plan.published_at,
             plan.created_at,
         )
+        assert post.category is not None
+        assert post.category.name == templates().topics[plan.topic]["name"]
+        assert sorted(tag.name for tag in post.tags.all()) == sorted(plan.tags)
         comments = list(post.comments.order_by("id").values_list("author_id", "body_html", "created_at"))
         assert comments == [(people[one.author].pk, one.piece.html, one.said_at) for one in said]
     assert made["posts"] == Post.objects.count() == new_events("blog.post.created").count() == 30
@@ -188,7 +191,7 @@ def test_a_second_run_makes_only_what_is_missing(people: list[User]) -> None:
     blog = blog_of(people)
     seed_posts(blog, 20)
     before = set(Post.objects.values_list("pk", "slug"))
-    assert not seed_posts(blog, 20)
+    assert not seed_posts(blog, 20).total()
     seeded_posts().filter(source_path="/seed_data/1/7").delete()
     assert seed_posts(blog, 25)["posts"] == 6
     assert len(before & set(Post.objects.values_list("pk", "slug"))) == 19
@@ -241,6 +244,17 @@ def test_a_post_to_which_others_have_added_something_stays(people: list[User], r
     assert (deleted["posts"], deleted["kept_posts"]) == (18, 2)
     assert set(Post.objects.all()) == {answered, pictured}
     assert answered.comments.count() == comments
+
+
+def test_categories_and_tags_of_others_stay(people: list[User], post: Post) -> None:
+    before = {Category.objects.create(name="Bread", slug="bread"), Tag.objects.create(name="Loaves", slug="loaves")}
+    seed_posts(blog_of(people), 40)
+    assert Category.objects.count() == len(templates().topics)
+    used, tag = Category.objects.get(slug="maps"), Tag.objects.get(slug="pots")
+    Post.objects.filter(pk=post.pk).update(category=used)
+    post.tags.add(tag)
+    delete_seeded_posts()
+    assert {*Category.objects.all(), *Tag.objects.all()} == {*before, used, tag}
 
 
 def test_what_is_deleted_is_recorded(people: list[User], new_events: Callable[[str], QuerySet[Event]]) -> None:

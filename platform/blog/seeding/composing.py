@@ -12,6 +12,7 @@ from django.urls import reverse
 from accounts.models import User
 from accounts.seeding.wording import phrase
 from blog.markdown import render_post
+from blog.models import Status
 from blog.seeding.stock import Piece, Stock, paragraph, quotation, stock_of, templates, words_of
 from blog.slugs import slug_of
 
@@ -23,7 +24,10 @@ _MARKUP = frozenset("*_`[<&>\\")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is decided of a post before a word of it is written. `author` counts the people from 0."""
+    """What is decided of a post before a word of it is written.
+
+    `author` counts the people from 0, `topic` the topics. A post that isn't published is a draft, or in review.
+    """
 
     number: int
     topic: int
@@ -31,6 +35,8 @@ class Plan:
     subject: str
     title: str
     slug: str
+    tags: tuple[str, ...]
+    status: Status
     created_at: datetime
     published_at: datetime | None
     updated_at: datetime
@@ -73,7 +79,9 @@ class Blog:
         day = self.until - timedelta(days=1) - (1 - source.random() ** 0.6) * _YEARS
         written_at = day.replace(hour=0, minute=0) + timedelta(hours=source.triangular(6, 22, 10))
         created_at = written_at - timedelta(days=source.expovariate(1 / 3))
-        is_draft = source.random() < _DRAFTS
+        status = Status.PUBLISHED
+        if source.random() < _DRAFTS:
+            status = Status.REVIEW if source.random() < 0.2 else Status.DRAFT
         is_revised = source.random() < 0.2
         updated_at = written_at + (self.until - written_at) * source.random() * 0.2 if is_revised else written_at
         return Plan(
@@ -83,8 +91,10 @@ class Blog:
             subject=subject,
             title=title,
             slug=f"{slug_of(title)}-{number}",
+            tags=tuple(source.sample(words["things"], source.choice((0, 0, 1, 1, 1, 2, 3)))),
+            status=status,
             created_at=created_at,
-            published_at=None if is_draft else written_at,
+            published_at=written_at if status == Status.PUBLISHED else None,
             updated_at=updated_at,
         )
 

@@ -16,8 +16,9 @@ from accounts.seeding.copying import copy_in
 from accounts.seeding.marks import EMAIL_ENDING, FIRST_ID, LAST_ID, marked_id
 from blog import limits
 from blog.markdown import excerpt_of
-from blog.models import Comment, Image, Post, Status
+from blog.models import Comment, Image, Post
 from blog.seeding.composing import Blog, Plan, Said
+from blog.seeding.shelves import Shelves, delete_seeded_shelves, seed_shelves
 from blog.slugs import free_slug
 from notifications.models import Notification
 
@@ -44,10 +45,10 @@ def seed_posts(blog: Blog, count: int, *, progress: Progress | None = None) -> C
     Posts that are there stay as they are, with their comments. Some hundred posts are one transaction, so that an
     interrupted run leaves whole ones, and another goes on. `progress` is told how far it is, in posts.
     """
-    made: Counter[str] = Counter()
-    for composed in _one_ahead(partial(_compose, blog), _missing(blog, count)):
+    shelves, made = seed_shelves()
+    for composed in _one_ahead(partial(_compose, blog, shelves), _missing(blog, count)):
         with transaction.atomic():
-            made += _write(blog, composed)
+            made += _write(blog, shelves, composed)
         if progress:
             progress(composed.plans[-1].number)
     return made
@@ -84,21 +85,27 @@ def _one_ahead(make: Callable[[T], U], values: Iterable[T]) -> Iterator[U]:
             yield pending.result()
 
 
-def _compose(blog: Blog, numbers: list[int]) -> _Composed:
+def _compose(blog: Blog, shelves: Shelves, numbers: list[int]) -> _Composed:
     composed = _Composed([], [], [])
     for place, number in enumerate(numbers):
         source = blog.source_of(number)
         plan = blog.plan(number, source)
         composed.plans.append(plan)
-        composed.posts.append(_post(blog, plan, source))
+        composed.posts.append(_post(blog, shelves, plan, source))
         composed.said.extend((place, said) for said in blog.comments(plan, source))
     return composed
 
 
-def _write(blog: Blog, composed: _Composed) -> Counter[str]:
+def _write(blog: Blog, shelves: Shelves, composed: _Composed) -> Counter[str]:
     plans, said = composed.plans, composed.said
     _give_free_slugs(composed.posts)
     post_ids = copy_in(Post, composed.posts)
+    tagged = [
+        {"post_id": post_id, "tag_id": shelves.tags[name]}
+        for post_id, plan in zip(post_ids, plans, strict=True)
+        for name in plan.tags
+    ]
+    copy_in(Post.tags.through, tagged)
     comment_ids = copy_in(Comment, [_comment(blog, post_ids[place], one) for place, one in said])
     told = [
         _notification(blog, plans[place], one, comment_id)
@@ -109,7 +116,7 @@ def _write(blog: Blog, composed: _Composed) -> Counter[str]:
     return Counter(posts=len(plans), comments=len(said), notifications=len(told))
 
 
-def _post(blog: Blog, plan: Plan, source: Random) -> Row:
+def _post(blog: Blog, shelves: Shelves, plan: Plan, source: Random) -> Row:
     description, lead, markdown, html = blog.text(plan, source)
     return {
         "author_id": blog.people[plan.author].pk,
@@ -119,7 +126,8 @@ def _post(blog: Blog, plan: Plan, source: Random) -> Row:
         "body_markdown": markdown,
         "body_html": html,
         "excerpt": lead if len(lead) <= limits.EXCERPT_CHARACTERS else excerpt_of(html),
-        "status": Status.PUBLISHED.value if plan.published_at else Status.DRAFT.value,
+        "category_id": shelves.categories[plan.topic],
+        "status": plan.status.value,
         "published_at": plan.published_at,
         "created_at": plan.created_at,
         "updated_at": plan.updated_at,
@@ -180,7 +188,8 @@ def delete_seeded_posts(*, progress: Progress | None = None) -> Counter[str]:
         if progress:
             progress(deleted["posts"])
     _, rows = Notification.objects.filter(source_task_id__range=(FIRST_ID, LAST_ID)).delete()
-    return deleted + Counter(notifications=rows.get("notifications.Notification", 0), kept_posts=seeded_posts().count())
+    deleted += Counter(notifications=rows.get("notifications.Notification", 0))
+    return deleted + delete_seeded_shelves() + Counter(kept_posts=seeded_posts().count())
 
 
 def _path(blog: Blog, number: int) -> str:

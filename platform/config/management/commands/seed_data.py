@@ -42,6 +42,8 @@ _UNTIL = "2026-11-01"
 _NOUNS = {
     "posts": "posts",
     "comments": "comments",
+    "categories": "categories",
+    "tags": "tags",
     "rooms": "chat rooms",
     "messages": "messages",
     "notifications": "notifications",
