@@ -3,7 +3,10 @@
 import os
 import tempfile
 
-os.environ.setdefault("LOCAL_DIR", tempfile.mkdtemp(prefix="glasshouse-test-"))
+# Each of pytest-xdist's workers has servers of its own; the processes that it starts are no workers, and use those.
+_worker = os.environ.pop("PYTEST_XDIST_WORKER", "")
+if _worker or "LOCAL_DIR" not in os.environ:
+    os.environ["LOCAL_DIR"] = tempfile.mkdtemp(prefix=f"glasshouse-test-{_worker}")
 for _name in ("DATABASE_URL", "REDIS_URL"):  # never a server that someone else uses
     os.environ.pop(_name, None)
 
