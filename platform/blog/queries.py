@@ -24,6 +24,11 @@ def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
     return posts.order_by(F("published_at").desc(nulls_first=True), F("id").desc())
 
 
+def posts_to_show(user: rules.Visitor) -> QuerySet[Post]:
+    """Return the posts that `user` may read, for one's page: whole, and without coauthors, which kept parts name."""
+    return _visible_to(user).select_related("author", "category")
+
+
 def drafts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
     """Return the unpublished posts that `user` may read, last changed first, as lists show them."""
     drafts = _for_lists(_visible_to(user).exclude(status=Status.PUBLISHED))

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from caching.requests import SharedRequest, request_id_for
 from notifications import queries
 from ops.maintenance.queries import current as current_maintenance
-from telemetry.context import current
 from telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -17,12 +17,13 @@ log = get_logger(__name__)
 def page(request: HttpRequest) -> dict[str, Any]:
     """Give templates the request id, the number of unread notifications and the port of the sockets."""
     return {
-        "request_id": current().request_id,
+        "request_id": request_id_for(request),
         # Lazy: pages that don't show it don't ask for it.
         "unread_notifications": SimpleLazyObject(lambda: _unread_count(request)),
         "socket_port": settings.BROWSER_SOCKET_PORT or "",
-        # Called by the template. Whoever sees a page then is of staff, or about to log in.
-        "maintenance": current_maintenance,
+        # Called by the template. Whoever sees a page then is of staff, or about to log in: a page
+        # for everybody isn't seen then.
+        "maintenance": None if isinstance(request, SharedRequest) else current_maintenance,
     }
 
 

@@ -7,6 +7,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template import loader
 
+import caching.middleware
 from config.problems import error_response, wants_json
 from ops.maintenance import passing, queries
 from ops.maintenance.metrics import TURNED_AWAY
@@ -43,6 +44,14 @@ class MaintenanceMiddleware:
         answer = None if is_certain else await sync_to_async(_answer)(request)
         response: HttpResponseBase = answer or await self.get_response(request)
         return response
+
+
+class SharedPageMiddleware(caching.middleware.SharedPageMiddleware):
+    """The short way to kept pages: closed during maintenance, so that these requests come to be turned away."""
+
+    def is_open(self) -> bool:
+        """Whether no maintenance is on."""
+        return queries.current() is None
 
 
 def _answer(request: HttpRequest) -> HttpResponse | None:

@@ -39,6 +39,8 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="7", minute="5", day_of_week="mon"),
         "options": {"queue": "mail"},
     },
+    # Pages live for five minutes, and are renewed when half of that is over.
+    "blog.warm_cache": {"task": "blog.warm_cache", "schedule": crontab(minute="*/2"), "options": {"expires": 110}},
     # Often, since it costs two look-ups where nothing is to be done, and beat may be away for days.
     "audit.ensure_partitions": {
         "task": "audit.ensure_partitions",

@@ -1,55 +1,67 @@
 """Pages for everybody: home, the archive and its shelves, a post with its comments."""
 
-from django.core.paginator import Page, Paginator
+from typing import Any
+
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.functional import SimpleLazyObject
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from blog import limits, queries, rules
+from blog.caching import counts, lists
+from blog.caching.kinds import CATEGORY, TAG
 from blog.forms import BlogForm, CommentForm, ReviewForm
 from blog.models import Category, Comment, Post, Status
-from blog.views.answering import for_members, member, visible_comment, visible_post
+from blog.views.answering import for_members, member, visible_comment
+from caching.dependencies import depends_on
+from caching.pages import shared_page
 
 _LATEST_ON_HOME = 6
 
 
 @require_safe
+@shared_page()
 def home(request: HttpRequest) -> HttpResponse:
     """Show what is new, and the ways in."""
-    posts = queries.with_comment_counts(queries.published_posts())[:_LATEST_ON_HOME]
+    posts = lists.latest_posts(_LATEST_ON_HOME)
     return render(request, "blog/home.html", {"posts": posts, "can_write": rules.can_write_posts(request.user)})
 
 
 @require_safe
+@shared_page(parameters=["page"])
 def archive(request: HttpRequest) -> HttpResponse:
     """List all published posts, newest first, by pages."""
-    posts = queries.with_comment_counts(queries.published_posts())
-    page = Paginator(posts, limits.POSTS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
-        "page": page,
-        "categories": queries.categories_in_use(),
+        "page": lists.page_of_posts(request.GET.get("page")),
+        "categories": lists.categories(),
         "can_write": rules.can_write_posts(request.user),
     }
     return render(request, "blog/archive.html", context)
 
 
 @require_safe
+@shared_page(parameters=["page"])
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     """List the published posts of a category."""
     found = get_object_or_404(Category, slug=slug)
+    depends_on(CATEGORY, found.pk)
     return _listing(request, queries.posts_in(found), title=found.name, description=found.description, kind="Category")
 
 
 @require_safe
+@shared_page(parameters=["page"])
 def tag(request: HttpRequest, slug: str) -> HttpResponse:
     """List the published posts with a tag; one that only drafts have isn't known to anybody."""
     found = get_object_or_404(queries.tags_in_use(), slug=slug)
+    depends_on(TAG, found.pk)
     return _listing(request, queries.posts_tagged(found), title=found.name, kind="Tag")
 
 
 @require_safe
+@shared_page(parameters=["page"])
 def author(request: HttpRequest, username: str) -> HttpResponse:
     """List the published posts of an author; who has none isn't known here."""
     found = get_object_or_404(User, username=username)
@@ -60,7 +72,7 @@ def author(request: HttpRequest, username: str) -> HttpResponse:
 
 
 def _listing(request: HttpRequest, posts: QuerySet[Post], **context: str) -> HttpResponse:
-    page = Paginator(queries.with_comment_counts(posts), limits.POSTS_PER_PAGE).get_page(request.GET.get("page"))
+    page = lists.page_of_shelf(posts, request.GET.get("page"))
     return render(request, "blog/listing.html", {"page": page, **context})
 
 
@@ -75,9 +87,10 @@ def drafts(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@shared_page(parameters=["page"])
 def post(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a post with a page of its comments."""
-    return post_page(request, visible_post(request, slug))
+    return post_page(request, get_object_or_404(queries.posts_to_show(request.user), slug=slug))
 
 
 @require_safe
@@ -93,11 +106,16 @@ def post_page(
     request: HttpRequest, post: Post, *, form: BlogForm | None = None, review_form: BlogForm | None = None
 ) -> HttpResponse:
     """Show `post`; with a form that was refused, its errors and what was typed."""
-    page = Paginator(queries.comments_of(post), limits.COMMENTS_PER_PAGE).get_page(request.GET.get("page"))
+    count = counts.comment_counts([post.pk])[post.pk]
+    page = counts.CountedPaginator(queries.comments_of(post), limits.COMMENTS_PER_PAGE, count=count).get_page(
+        request.GET.get("page")
+    )
+    rights = _rights(request, post, page)
     context = {
         "post": post,
         "page": page,
-        "comments": _with_rights(request, page),
+        "comments": SimpleLazyObject(lambda: [(one, *rights.get(one.pk, (False, False))) for one in page]),
+        "rights": _as_text(rights),
         "form": form or CommentForm(),
         "can_edit": rules.can_edit_post(request.user, post),
         "can_publish": not post.is_published and rules.can_publish_post(request.user, post),
@@ -112,11 +130,18 @@ def post_page(
     return render(request, "blog/post.html", context, status=400 if form or review_form else 200)
 
 
-def _with_rights(request: HttpRequest, page: Page[Comment]) -> list[tuple[Comment, bool, bool]]:
-    """Return each comment with whether the visitor may edit and delete it."""
+def _rights(request: HttpRequest, post: Post, page: Any) -> dict[int, tuple[bool, bool]]:
+    """Return of each comment on the page whether the visitor may edit and delete it."""
     user = request.user
-    if not user.is_authenticated:
-        return [(comment, False, False) for comment in page]
-    return [
-        (comment, rules.can_edit_comment(user, comment), rules.can_delete_comment(user, comment)) for comment in page
-    ]
+    shown = [Comment(pk=pk, post=post, author_id=author) for pk, author in counts.comment_authors(post, page)]
+    return {
+        comment.pk: (rules.can_edit_comment(user, comment), rules.can_delete_comment(user, comment))
+        for comment in shown
+    }
+
+
+def _as_text(rights: dict[int, tuple[bool, bool]]) -> str:
+    """Return rights as what the comments' part is kept by: people with the same rights see the same, most with none."""
+    if not any(may_edit or may_delete for may_edit, may_delete in rights.values()):
+        return ""
+    return "".join(f"{may_edit + 2 * may_delete}" for may_edit, may_delete in rights.values())

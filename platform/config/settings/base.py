@@ -38,6 +38,7 @@ TRUSTED_PROXIES = names("TRUSTED_PROXIES")
 INSTALLED_APPS = [
     "telemetry",
     "audit",
+    "caching",
     "accounts",
     "tasks",
     "notifications",
@@ -64,6 +65,7 @@ MIDDLEWARE = [
     "config.middleware.BadRequestMiddleware",
     "config.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.maintenance.SharedPageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -136,10 +138,18 @@ CACHES = {
         "LOCATION": with_database(REDIS_URL, CACHE),
         "KEY_PREFIX": "glasshouse",
         # A cache that is down makes pages slower, not broken.
-        "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+        "OPTIONS": {
+            "IGNORE_EXCEPTIONS": True,
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 1,
+            # One a thread that asks at a time; redis-py's own limit of 100 would look like a Redis that is down.
+            "CONNECTION_POOL_KWARGS": {"max_connections": 1_000},
+        },
     }
 }
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+# In the key of all that code and templates make: what an earlier release made is never shown.
+CACHING_RELEASE = RELEASE
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "config.channel_layer.ChannelLayer",

@@ -1,0 +1,1 @@
+"""What the blog keeps: its pages for visitors, their parts for everybody, counts; and what moves them on."""
