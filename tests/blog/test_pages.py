@@ -90,7 +90,7 @@ def test_lists_ask_the_database_as_often_for_many_posts_as_for_few(client: Clien
             client.get("/blog/")
         counts.append(len(queries))
         assert not any("body_html" in query["sql"] for query in queries)
-    assert counts[0] == counts[1] <= 4
+    assert counts[0] == counts[1] <= 5
 
 
 def test_a_post_page_asks_as_often_for_many_comments_as_for_few(as_user: AsUser, post: Post, reader: User) -> None:

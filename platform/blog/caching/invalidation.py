@@ -42,7 +42,7 @@ def forget_what_changed(sender: Any, change: Change, **kwargs: Any) -> None:
     if rule is None or change.outcome != "success":
         return
     try:
-        changed = {one for event in _events(change) for one in rule(event)}
+        changed = frozenset(one for event in _events(change) for one in rule(event))
     except _UnknownRowsError:
         log.info("blog.every_post_forgotten", action=change.action, count=change.count)
         changed = _ALL
