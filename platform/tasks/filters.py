@@ -108,4 +108,7 @@ def _asked_for_by(person: str) -> Q:
 def _time(text: str) -> datetime:
     if ago := _AGO.fullmatch(text.lower()):
         return timezone.now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    return moment(text)
+    try:
+        return moment(text)
+    except ValueError:
+        raise ValueError(f"“{text}” is no time. Write 30m, 12h, 7d, 2026-03-01 or 2026-03-01T14:30:00Z.") from None

@@ -51,6 +51,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         # What the socket follows: what the page shows.
         "followed": "off" if problems else urlencode({**given, **_asked(request, "before", "after")}),
         "problems": problems.get("", []),
+        "has_problems": bool(problems),
         "fields": _fields(given, problems, sees_all=can_see_all_runs(request.user)),
         "is_narrowed": bool(given.keys() - {"state"}),
         "state": given.get("state", ""),
