@@ -27,7 +27,8 @@ from config.redis_urls import TELEMETRY
 from ops import tasks as ops_tasks
 from ops.cleanup import actions, kinds
 from tasks.models import TaskAttempt, TaskRun
-from telemetry.tracing.store import recent_spans
+from telemetry.tracing import provider
+from telemetry.tracing.store import KEPT_SECONDS, recent_spans
 from tests.ops.conftest import Recorder
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +83,7 @@ def media(settings: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def rubbish(exports_folder: Path, recorder: Recorder) -> None:
+def rubbish(exports_folder: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave something of each kind."""
     a_session("expired-yesterday-" + "x" * 8, days=1)
     a_session("alive" + "x" * 8, days=-1)
@@ -103,11 +104,14 @@ def rubbish(exports_folder: Path, recorder: Recorder) -> None:
     )
     recorder.request()
     request_id = recorder.save()
-    recent_spans()._redis.zadd("requests", {request_id: time.time() - 2 * 3_600})
+    # Not so old that the next spans to be written would push it out; and those of earlier tests are written by now.
+    recent_spans()._redis.zadd("requests", {request_id: time.time() - KEPT_SECONDS / 2})
+    monkeypatch.setattr("ops.rubbish.KEPT_SECONDS", KEPT_SECONDS / 3)
+    provider.pipeline().force_flush()
 
 
 def whole_state(superuser: Any, folder: Path, redis_client: Any) -> Any:
-    """Everything that a cleanup could touch: each row of each table, each file, what is kept of requests."""
+    """Everything that a cleanup could touch: each row of each table, each file, the spans that are kept."""
     tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     digest = "SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {} AS t"
     rows = {
@@ -115,7 +119,8 @@ def whole_state(superuser: Any, folder: Path, redis_client: Any) -> Any:
         for (table,) in superuser.execute(tables).fetchall()
     }
     stored = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return rows, stored, {key: redis_client.dump(key) for key in redis_client.keys("*")}
+    spans = [b"requests", *redis_client.keys("spans:*"), *redis_client.keys("root:*")]
+    return rows, stored, {key: redis_client.dump(key) for key in spans}
 
 
 # --- what goes -------------------------------------------------------------------------------------------------------
