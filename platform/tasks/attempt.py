@@ -6,8 +6,11 @@ from typing import Any
 
 from celery import current_task
 
-from tasks.errors import OutsideTaskError
+from tasks import metrics
+from tasks.errors import OutsideTaskError, StaleAttemptError
+from telemetry.logs import get_logger
 
+log = get_logger(__name__)
 _ATTRIBUTE = "glasshouse_attempt"
 
 
@@ -40,3 +43,10 @@ def running() -> Attempt:
     if attempt is None:
         raise OutsideTaskError(OutsideTaskError.__doc__)
     return attempt
+
+
+def note_stale(run_id: uuid.UUID, number: int) -> StaleAttemptError:
+    """Count that an attempt without its lease was kept from writing; returns what stops it."""
+    metrics.FENCED.inc()
+    log.warning("tasks.stale_attempt", run_id=str(run_id), attempt=number)
+    return StaleAttemptError(StaleAttemptError.__doc__)

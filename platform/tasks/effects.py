@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from django.db import transaction
 
 from tasks import conf, statements, worker
-from tasks.attempt import Attempt, running
-from tasks.errors import StaleAttemptError
+from tasks.attempt import Attempt, note_stale, running
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def _hold(attempt: Attempt) -> None:
         "hold", run_id=attempt.run_id, attempt=attempt.number, idle_milliseconds=idle_milliseconds
     )
     if not held:
-        raise StaleAttemptError(StaleAttemptError.__doc__)
+        raise note_stale(attempt.run_id, attempt.number)
 
 
 def key_of(name: str = "") -> str:

@@ -9,4 +9,4 @@ REPUBLISHED = counter("tasks_republished_total", "Tasks whose lost message the s
 DUPLICATES = counter("tasks_duplicates_total", "Messages of tasks finished or at work, not run again.", ["task"])
 LOST_ATTEMPTS = counter("tasks_lost_attempts_total", "Attempts whose worker was lost.", ["task"])
 DEAD = counter("tasks_dead_total", "Tasks that were given up.", ["task"])
-FENCED = counter("tasks_fenced_total", "Ends of attempts that had lost their lease, and so weren't written.")
+FENCED = counter("tasks_fenced_total", "What attempts that had lost their lease would have written, and didn't.")

@@ -5,8 +5,8 @@ import time
 from celery import current_task
 
 from tasks import statements
-from tasks.attempt import Attempt, attempt_of
-from tasks.errors import StaleAttemptError, TaskCancelledError
+from tasks.attempt import Attempt, attempt_of, note_stale
+from tasks.errors import TaskCancelledError
 from tasks.messages import storable
 
 _SECONDS_BETWEEN = 0.5
@@ -45,6 +45,6 @@ def _write(attempt: Attempt, done: int, total: int, note: str) -> None:
         note=storable(note)[:200],
     )
     if not rows:
-        raise StaleAttemptError(StaleAttemptError.__doc__)
+        raise note_stale(attempt.run_id, attempt.number)
     if rows[0][0]:
         raise TaskCancelledError(TaskCancelledError.__doc__)

@@ -11,6 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from tasks import conf, metrics, statements
+from tasks.attempt import note_stale
 from tasks.errors import describe_error
 from tasks.models import AttemptOutcome, Outcome, Queue, State, TaskRun
 from telemetry import context
@@ -105,7 +106,9 @@ def back_off_run(
         attempt_outcome=outcome.value,
         error=describe_error(error) if error else "",
     )
-    return bool(rows[0][0]) if rows else _note_stale(run_id, attempt)
+    if not rows:
+        note_stale(run_id, attempt)
+    return bool(rows and rows[0][0])
 
 
 @statements.reconnecting()
@@ -171,13 +174,9 @@ def _write_end(
         result=result,
         error=describe_error(error) if error else "",
     )
-    return bool(rows) or _note_stale(run_id, attempt)
-
-
-def _note_stale(run_id: uuid.UUID, attempt: int) -> bool:
-    metrics.FENCED.inc()
-    log.warning("tasks.stale_attempt", run_id=str(run_id), attempt=attempt)
-    return False
+    if not rows:
+        note_stale(run_id, attempt)
+    return bool(rows)
 
 
 @transaction.atomic
