@@ -52,6 +52,11 @@ class Revision:
     diffs: list[Diff] = field(default_factory=list)
 
     @property
+    def is_autosave(self) -> bool:
+        """Whether it was saved while it was typed."""
+        return self.reason == AUTOSAVE
+
+    @property
     def is_of_text(self) -> bool:
         """Whether there's something to restore."""
         return not _TEXT.isdisjoint(self.changes)
@@ -142,7 +147,8 @@ def _keys(side: Any) -> list[Any]:
 
 
 def _diffs(revision: Revision, names: dict[str, dict[int, str]]) -> Iterator[Diff]:
-    for name, (before, after) in revision.changes.items():
+    for name in (name for name in _FIELDS if name in revision.changes):
+        before, after = revision.changes[name]
         if name in ("tags", "coauthors"):
             removed, added = (
                 tuple(names[name].get(key, f"no. {key}") for key in islice(_keys(side), 100))

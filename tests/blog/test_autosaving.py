@@ -136,6 +136,7 @@ def test_a_lost_update_is_refused_with_both_texts_on_the_page(post: Post, author
     post.refresh_from_db()
     assert post.title == "On being seen"
     assert f'name="version" value="{post.version}"' in page
+    assert "you typed something here" in client.get("/blog/on-being-seen/edit/").content.decode()
     again = client.post("/blog/on-being-seen/edit/", {**mine, "version": post.version})
     assert again.status_code == 302
     post.refresh_from_db()

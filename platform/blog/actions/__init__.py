@@ -3,7 +3,7 @@
 Each raises `NotAllowedError` where the rules forbid it, and `InvalidError` where values are not acceptable.
 """
 
-from blog.actions.autosaving import autosave, discard_pending_copy
+from blog.actions.autosaving import autosave, discard_pending_copy, keep_copy
 from blog.actions.comments import add_comment, delete_comment, edit_comment
 from blog.actions.posts import create_post, delete_post, publish_post, unpublish_post, update_post
 from blog.actions.restoring import restore_revision
@@ -19,6 +19,7 @@ __all__ = [
     "delete_post",
     "discard_pending_copy",
     "edit_comment",
+    "keep_copy",
     "publish_due_posts",
     "publish_post",
     "request_review",

@@ -35,7 +35,7 @@ def autosave(post: Post | None, typed: Mapping[str, str], *, actor: User, versio
                 return _save_draft(post, typed, actor, version)
             except InvalidError:
                 pass  # it's not done yet: nobody is told at each key
-    _keep_copy(post, typed, actor, version)
+    keep_copy(post, typed, actor=actor, version=version)
     return None
 
 
@@ -60,7 +60,8 @@ def _save_draft(post: Post, typed: Mapping[str, str], actor: User, version: str)
     return saved
 
 
-def _keep_copy(post: Post | None, typed: Mapping[str, str], actor: User, version: str) -> None:
+def keep_copy(post: Post | None, typed: Mapping[str, str], *, actor: User, version: str) -> None:
+    """Keep what `actor` typed for them alone; raises InvalidError where it's too large."""
     values = {name: typed.get(name, "").replace("\x00", "") for name in FIELDS}
     if sum(len(value.encode("utf-8", "replace")) for value in values.values()) > 2 * limits.BODY_BYTES:
         raise InvalidError(body="This is too large to be kept; shorten it.")

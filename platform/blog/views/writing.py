@@ -91,7 +91,10 @@ def _editor(request: HttpRequest, post: Post | None) -> HttpResponse:
             form.add_invalid(error)
         except ConflictError as error:
             post = Post.objects.select_related("category").get(pk=post.pk) if post else None
-            conflict = conflict_with(post, form) if post else None
+            if post:  # and if they leave the page now, it waits for them
+                typed = {name: request.POST.get(name, "") for name in FIELDS}
+                actions.keep_copy(post, typed, actor=member(request), version=request.POST.get("version", ""))
+                conflict = conflict_with(post, form)
             form.add_invalid(error)
     context = {
         "form": form,

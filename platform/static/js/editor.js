@@ -1,5 +1,7 @@
 // What the editor of posts adds to a form that works without.
 
+import { takePictures } from "./editor-pictures.js";
+
 // A time in UTC, told in the writer's own zone as well.
 for (const input of document.querySelectorAll("input[data-utc]")) {
   const told = document.createElement("span");
@@ -112,6 +114,11 @@ function edit(form) {
   form.elements.namedItem("body").addEventListener("input", () => {
     clearTimeout(rendering);
     if (!pane.hidden) rendering = setTimeout(render, 600);
+  });
+
+  const told = document.querySelector("[data-told]");
+  takePictures(form.elements.namedItem("body"), form.querySelector("[data-picture-button]"), form.elements.namedItem("csrfmiddlewaretoken").value, (words) => {
+    told.textContent = words;
   });
 
   // Who else has it open, and whether it's still what was opened.
