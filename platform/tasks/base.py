@@ -153,7 +153,6 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
             max_attempts=self.most_attempts,
             dead_letter=self.dead_letter,
             unique_key=key,
-            is_id_given=task_id is not None,
         )
         if is_to_be_sent:
             send = partial(super().apply_async, args, kwargs, task_id=str(run_id), **options)

@@ -14,18 +14,18 @@ _FOLDER = Path(__file__).parent / "sql"
 _POLL_SECONDS = 0.25
 
 
-def rows_of(name: str, **values: Any) -> list[tuple[Any, ...]]:
-    """Run `sql/<name>.sql` and return the rows it gives."""
+def rows_of(statement: str, /, **values: Any) -> list[tuple[Any, ...]]:
+    """Run `sql/<statement>.sql` and return the rows it gives."""
     with connection.cursor() as cursor:
-        cursor.execute(_text(name), values)
+        cursor.execute(_text(statement), values)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
 
 
-def count_of(name: str, **values: Any) -> int:
-    """Run `sql/<name>.sql` and return how many rows it changed."""
+def count_of(statement: str, /, **values: Any) -> int:
+    """Run `sql/<statement>.sql` and return how many rows it changed."""
     with connection.cursor() as cursor:
-        cursor.execute(_text(name), values)
+        cursor.execute(_text(statement), values)
         return int(cursor.rowcount)
 
 

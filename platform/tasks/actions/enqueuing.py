@@ -1,18 +1,17 @@
 """Asking for a task: its row in the caller's transaction, its message after the commit."""
 
-import contextlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
-from django.db import Error, IntegrityError, transaction
-from django.db.models.functions import Now
+from django.db import Error
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
-from tasks import messages, metrics
-from tasks.errors import describe_error
+from tasks import messages, metrics, statements
+from tasks.errors import NotPossibleError, describe_error
 from tasks.models import TaskRun
 from telemetry import context
 from telemetry.celery import carried_headers
@@ -36,55 +35,45 @@ def enqueue_run(
     max_attempts: int,
     dead_letter: str = "",
     unique_key: str = "",
-    is_id_given: bool = False,
 ) -> tuple[uuid.UUID, bool]:
     """Insert the row of a task in the caller's transaction, with the context it's asked for in.
 
     Returns the run's id, and whether its message is to be sent after the commit. Where the given id was used before,
     or an unfinished run has the unique key, it's that run's id, and nothing is to be sent.
-    Raises TypeError where an argument has no JSON form.
+    Raises TypeError where an argument has no JSON form, and NotPossibleError where that run isn't to be seen.
     """
     cause = context.current()
     actor = cause.actor
     eta = messages.as_time(options.get("eta"))
     is_sent = is_soon(eta)
-    run = TaskRun(
-        id=run_id,
-        name=name[:200],
-        queue=queue[:100],
-        priority=int(options.get("priority") or 0),
-        arguments=messages.summarise(args, kwargs),
-        message=messages.freeze(args, kwargs, options),
-        carrier=carried_headers(),
-        unique_key=unique_key[:200],
-        dead_letter=dead_letter,
-        max_attempts=max_attempts,
-        eta=eta,
-        sent_at=Now() if is_sent else None,
-        request_id=cause.request_id,
-        trace_id=cause.trace_id[:32],
-        actor_type=actor.type[:20],
-        actor_id=actor.id[:100],
-        actor_label=actor.label[:200],
-        parent_task_id=cause.task_id[:64],
-    )
-    if not unique_key and not is_id_given:
-        run.save(force_insert=True)
-        return run_id, is_sent
-    for tries_left in reversed(range(_MOST_TRIES)):
-        try:
-            with transaction.atomic():
-                run.save(force_insert=True)
-        except IntegrityError:
-            existing = _existing_run(run_id, unique_key)
-            if existing is not None:
-                log.info("tasks.already_enqueued", task_name=name, run_id=str(existing))
-                return existing, False
-            if not tries_left:  # else the one that had the key has finished between the two statements
-                raise
-        else:
-            break
-    return run_id, is_sent
+    row = {
+        "id": run_id,
+        "name": name[:200],
+        "queue": queue[:100],
+        "priority": int(options.get("priority") or 0),
+        "arguments": Jsonb(messages.summarise(args, kwargs)),
+        "message": messages.freeze(args, kwargs, options),
+        "carrier": Jsonb(carried_headers()),
+        "unique_key": unique_key[:200],
+        "dead_letter": dead_letter,
+        "max_attempts": max_attempts,
+        "eta": eta,
+        "is_sent": is_sent,
+        "request_id": cause.request_id,
+        "trace_id": cause.trace_id[:32],
+        "actor_type": actor.type[:20],
+        "actor_id": actor.id[:100],
+        "actor_label": actor.label[:200],
+        "parent_task_id": cause.task_id[:64],
+    }
+    for _ in range(_MOST_TRIES):
+        if statements.rows_of("enqueue", **row):
+            return run_id, is_sent
+        existing = _existing_run(run_id, unique_key)
+        if existing is not None:  # else the one that had the key has finished between the two statements
+            log.info("tasks.already_enqueued", task_name=name, run_id=str(existing))
+            return existing, False
+    raise NotPossibleError(f"Another transaction holds the key {unique_key!r}; this one doesn't see its task.")
 
 
 def adopt_run(
@@ -99,7 +88,7 @@ def adopt_run(
 ) -> None:
     """Insert the row of a task that was sent without one, by name and from elsewhere; its worker calls this."""
     cause = context.current()
-    with contextlib.suppress(IntegrityError), context.bind(task_id=cause.parent_task_id):
+    with context.bind(task_id=cause.parent_task_id):
         enqueue_run(
             run_id,
             name=name,
@@ -108,7 +97,6 @@ def adopt_run(
             kwargs=kwargs,
             options=options,
             max_attempts=max_attempts,
-            is_id_given=True,
         )
 
 
