@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.db.models import Count, F, Prefetch, Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet
 
 from accounts.models import User
 from blog import limits, rules
@@ -25,8 +26,9 @@ def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
 
 
 def posts_to_show(user: rules.Visitor) -> QuerySet[Post]:
-    """Return the posts that `user` may read, for one's page: whole, and without coauthors, which kept parts name."""
-    return _visible_to(user).select_related("author", "category")
+    """Return the posts that `user` may read, for one's page: whole, each with `coauthor_ids`, all in one query."""
+    coauthors = Post.coauthors.through.objects.filter(post=OuterRef("pk")).values("user")
+    return _visible_to(user).select_related("author", "category").annotate(coauthor_ids=ArraySubquery(coauthors))
 
 
 def drafts_visible_to(user: rules.Visitor) -> QuerySet[Post]:

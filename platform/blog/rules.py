@@ -27,7 +27,12 @@ def is_author_of(user: Visitor, post: Post) -> bool:
     """Whether `user` is among the post's authors."""
     if not isinstance(user, User):
         return False
-    return post.author_id == user.pk or (post.pk is not None and post.coauthors.filter(pk=user.pk).exists())
+    if post.author_id == user.pk:
+        return True
+    known: list[int] | None = getattr(post, "coauthor_ids", None)  # fetched along with the post
+    if known is not None:
+        return user.pk in known
+    return post.pk is not None and post.coauthors.filter(pk=user.pk).exists()
 
 
 def can_manage_any_post(user: Visitor) -> bool:

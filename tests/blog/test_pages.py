@@ -88,7 +88,8 @@ def test_lists_ask_the_database_as_often_for_many_posts_as_for_few(client: Clien
         fill(author, amount)
         with CaptureQueriesContext(connection) as queries:
             client.get("/blog/")
-        counts.append(len(queries))
+        # Each process looks at the maintenance once a second, for no reader's sake.
+        counts.append(sum("ops_maintenance" not in query["sql"] for query in queries))
         assert not any("body_html" in query["sql"] for query in queries)
     assert counts[0] == counts[1] <= 5
 
@@ -102,7 +103,7 @@ def test_a_post_page_asks_as_often_for_many_comments_as_for_few(as_user: AsUser,
         visitor.get("/blog/on-being-seen/")
         with CaptureQueriesContext(connection) as queries:
             visitor.get("/blog/on-being-seen/")
-        counts.append(len(queries))
+        counts.append(sum("ops_maintenance" not in query["sql"] for query in queries))
     assert counts[0] == counts[1]
 
 
