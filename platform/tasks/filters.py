@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from audit.reading.filters import moment
 from tasks.errors import FilterError
-from tasks.models import Outcome, State, TaskRun
+from tasks.models import FINISHED_STATES, Outcome, State, TaskRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class Narrowing:
 
     given: Mapping[str, str]
     conditions: Q
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether none that is finished gets through."""
+        return self.given.get("state", "") not in ("", *FINISHED_STATES)
 
     def of(self, runs: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
         """Return those of `runs` that all filters let through."""

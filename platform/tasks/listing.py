@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
-from audit.reading.queries import within_time
 from tasks.errors import KeyFormError
 from tasks.filters import Narrowing
 from tasks.models import TaskRun
-from tasks.queries import Viewer, runs_visible_to
+from tasks.queries import Viewer, bounded, runs_visible_to
 
 PAGE_SIZE = 50
 LONGEST_SECONDS = 3
@@ -59,7 +58,7 @@ def run_page(
         audit.errors.SearchTooLongError: it took longer than `seconds`.
     """
     runs = narrowing.of(runs_visible_to(viewer)).defer(*_LEFT_OUT)
-    with within_time("default", seconds):
+    with bounded(seconds, by_index=narrowing.is_unfinished):
         if place.after:
             found = list(_newer_than(runs, place.after)[: size + 1])
             if len(found) > size:

@@ -104,6 +104,11 @@ class TaskRun(models.Model):
             models.Index(fields=["request_id"], name="tasks_taskrun_request"),
             models.Index(fields=["queue", "enqueued_at"], name="tasks_taskrun_unfinished", condition=Q(outcome="")),
             models.Index(fields=["-finished_at"], name="tasks_taskrun_dead", condition=Q(outcome="dead")),
+            models.Index(
+                fields=["-enqueued_at", "-id"],
+                name="tasks_taskrun_ended_badly",
+                condition=Q(outcome__in=["dead", "cancelled"]),
+            ),
         ]
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(

@@ -1,15 +1,18 @@
 """Which task runs someone may see."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.db.models import QuerySet
 
 import audit
 from accounts.models import User
+from audit.reading.queries import within_time
 from tasks.models import Outcome, TaskRun
 
 Viewer: TypeAlias = User | AnonymousUser
@@ -31,6 +34,23 @@ def run_visible_to(user: Viewer, run_id: uuid.UUID) -> TaskRun | None:
     if run is None and TaskRun.objects.filter(id=run_id).exists():
         audit.record("tasks.taskrun.viewed", target=("tasks.taskrun", str(run_id)), outcome="denied")
     return run
+
+
+@contextmanager
+def bounded(seconds: int, *, by_index: bool = False) -> Iterator[None]:
+    """Run a block in a transaction whose statements take so long at most.
+
+    `by_index` is for what reads the unfinished runs alone: where they are many, the planner would rather read the
+    whole table, with all that ever ran.
+
+    Raises:
+        audit.errors.SearchTooLongError: one took longer.
+    """
+    with within_time("default", seconds):
+        if by_index:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_catalog.set_config('enable_seqscan', 'off', true)")
+        yield
 
 
 @dataclass(frozen=True, slots=True)

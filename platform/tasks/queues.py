@@ -5,9 +5,9 @@ from datetime import datetime
 
 from celery import current_app
 
-from audit.reading.queries import within_time
 from tasks import statements
 from tasks.models import Queue
+from tasks.queries import bounded
 
 WAITS_OF_SECONDS = 3_600
 MOST_WAITS = 20_000
@@ -43,7 +43,7 @@ def queue_standings() -> list[Standing]:
     Raises:
         audit.errors.SearchTooLongError: it took too long.
     """
-    with within_time("default", _LONGEST_SECONDS):
+    with bounded(_LONGEST_SECONDS, by_index=True):
         depths = {row[0]: row[1:] for row in statements.rows_of("depths")}
         waits = {row[0]: row[1:] for row in statements.rows_of("waits", age_seconds=WAITS_OF_SECONDS, most=MOST_WAITS)}
         said = {queue.name: queue for queue in Queue.objects.all()}

@@ -11,7 +11,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from audit.reading.queries import within_time
 from tasks.actions import operating
 from tasks.api.base import FILTER_PARAMETERS, NewestFirst, member, narrowing_of, reason_of, told_to_client
 from tasks.api.serializers import (
@@ -23,7 +22,7 @@ from tasks.api.serializers import (
 )
 from tasks.listing import LONGEST_SECONDS
 from tasks.models import TaskRun
-from tasks.queries import run_visible_to, runs_visible_to
+from tasks.queries import bounded, run_visible_to, runs_visible_to
 
 
 def visible_run(request: Request, run_id: uuid.UUID) -> TaskRun:
@@ -47,7 +46,7 @@ class TaskRunList(generics.ListAPIView[TaskRun]):
         return narrowing.of(runs_visible_to(self.request.user)).defer("message", "carrier", "result")
 
     def list(self, request: Request) -> Response:
-        with told_to_client(), within_time("default", LONGEST_SECONDS):
+        with told_to_client(), bounded(LONGEST_SECONDS):
             return super().list(request)
 
 

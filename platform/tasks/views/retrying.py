@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.errors import SearchTooLongError
-from audit.reading.queries import within_time
 from tasks import filters, rules
 from tasks.actions import operating
 from tasks.actions.operating import MOST_AT_ONCE
@@ -18,7 +17,7 @@ from tasks.errors import FilterError
 from tasks.filters import FILTERS, Narrowing
 from tasks.forms import ReasonForm
 from tasks.models import State, TaskRun
-from tasks.queries import dead_among, runs_visible_to
+from tasks.queries import bounded, dead_among, runs_visible_to
 from tasks.views.answering import for_members, member
 
 _SHOWN = 20
@@ -61,7 +60,7 @@ def _page(
     if narrowing:
         found = dead_among(narrowing.of(runs_visible_to(request.user)))
         try:
-            with within_time("default", _LONGEST_SECONDS):
+            with bounded(_LONGEST_SECONDS):
                 names = list(found.values_list("name", flat=True)[: MOST_AT_ONCE + 1])
                 runs = list(found.defer("message", "carrier", "arguments", "result")[:_SHOWN])
         except SearchTooLongError:
