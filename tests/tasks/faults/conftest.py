@@ -68,6 +68,9 @@ def place(_place: Place, django_db_blocker: Any) -> Iterator[Place]:
         for worker in _place.workers.values():
             with suppress(ProcessLookupError):
                 worker.thaw()
+        connection.close()
+        if TaskRun.objects.filter(outcome="").exists():  # the test failed, and mustn't take the next one along
+            _place.stop_workers()
 
 
 @pytest.fixture
