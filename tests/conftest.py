@@ -271,6 +271,17 @@ def _no_maintenance(monkeypatch: pytest.MonkeyPatch) -> None:
     queries.keep(None)
 
 
+@pytest.fixture
+def no_looks_at_maintenance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the query that each process makes once a second, for no request's sake, out of a count of queries."""
+    from ops.maintenance import queries
+
+    request.getfixturevalue("transactional_db")
+    monkeypatch.setattr(queries, "KEPT_SECONDS", 3_600.0)
+    queries.forget()
+    queries.current()
+
+
 # --- a live platform -----------------------------------------------------------------------------------------------
 
 

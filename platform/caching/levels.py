@@ -70,11 +70,13 @@ class Level:
         return entry.value
 
     def renew(self, name: str, build: Build, *, older_than_seconds: float) -> bool:
-        """Make what isn't there, or is older; return whether it was made.
+        """Make what isn't there, or is older; return whether it was made. Within a transaction nothing is.
 
         Raises:
             AwayError: Redis can't be asked.
         """
+        if connection.in_atomic_block:
+            return False
         entry = self._look(name)
         if entry is not None and entry.age_seconds < older_than_seconds:
             return False

@@ -21,7 +21,6 @@ from blog.models import Category, Comment, Image, Post, Status, Tag
 from caching import entries
 from caching.levels import PAGES, forget_process
 from caching.pages import warm
-from ops.maintenance import queries as maintenance
 from ops.maintenance.actions import begin_maintenance, end_maintenance
 from tests.blog.conftest import picture
 
@@ -109,9 +108,8 @@ class Site:
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch, no_looks_at_maintenance: None) -> Iterator[Site]:
     monkeypatch.setattr(limits, "POSTS_PER_PAGE", 7)
-    monkeypatch.setattr(maintenance, "KEPT_SECONDS", 3_600)  # each process looks once a second, for no reader's sake
     forget_process()
     site = Site()
     site.see_all()

@@ -78,7 +78,7 @@ urlpatterns = [
 
 
 @pytest.fixture(autouse=True)
-def _site(settings: Any) -> None:
+def _site(settings: Any, no_looks_at_maintenance: None) -> None:
     global text
     settings.ROOT_URLCONF = "tests.caching.test_pages"
     readings.clear()

@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import audit
+from blog.caching.warming import warm_cache
 from blog.importing.run import Remark, Report, import_directory
+from caching.errors import AwayError
 
 EXAMPLES = """
 Each post is a Markdown file with TOML (+++) or YAML (---) front matter, or a folder with index.md and its images.
@@ -47,6 +50,9 @@ class Command(BaseCommand):
             sys.exit(2)
         with audit.reason(f"import_posts {root}"):
             report = self._import(root, options)
+        if (report.created or report.updated) and not options["dry_run"]:
+            with suppress(AwayError):  # then pages are made when somebody asks
+                warm_cache()
         if options["format"] == "json":
             self.stdout.write(
                 json.dumps(asdict(report) | {"dry_run": options["dry_run"]}, indent=2, ensure_ascii=False)
