@@ -40,6 +40,8 @@ from telemetry.tracing.work import unobserved
 log = get_logger(__name__)
 
 POLL_SECONDS = 1.0
+# So long at the most a page outlives its reader's login or role.
+CHECK_SECONDS = 3.0
 # While a page is hidden nothing is read, only whether its reader may still be here.
 PAUSED_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 20.0
@@ -79,6 +81,8 @@ class TaskConsumer(JsonSocket):
         self._place = Place()
         self._run_id: uuid.UUID | None = None
         self._sees_all: bool | None = None
+        self._known: User | None = None  # who watches, as of `_known_at`
+        self._known_at = 0.0
         self._shown: Rows | None = None
         self._is_wanted = asyncio.Event()
         self._is_wanted.set()
@@ -127,7 +131,10 @@ class TaskConsumer(JsonSocket):
                 raise _ClosingError(NOT_FOUND, "There is no such task, or it isn't yours to see.")
 
     def _user(self) -> User:
-        """Return who watches, anew from the database."""
+        """Return who watches, every few seconds anew from the database."""
+        if self._known and time.monotonic() - self._known_at < CHECK_SECONDS:
+            return self._known
+        asked_at = time.monotonic()
         try:
             user: User | None = user_of(self.scope)
         except NotLoggedInError as error:
@@ -137,7 +144,7 @@ class TaskConsumer(JsonSocket):
         sees_all = can_see_all_runs(user)
         if self._sees_all not in (None, sees_all):
             raise _ClosingError(NOT_PERMITTED, "What you may see has changed. Load the page again.")
-        self._sees_all = sees_all
+        self._sees_all, self._known, self._known_at = sees_all, user, asked_at
         return user
 
     def _read(self) -> Rows | None:

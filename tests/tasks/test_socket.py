@@ -43,9 +43,9 @@ class PageClient(SocketClient):
         self._is_open = False
 
     async def closed(self) -> tuple[int, str]:
-        """Return the code and reason with which the socket is closed next."""
-        event = await self.receive_event()
-        assert event["type"] == "websocket.close", event
+        """Return the code and reason with which the socket is closed, after what it may still say."""
+        while (event := await self.receive_event())["type"] != "websocket.close":
+            pass
         return event["code"], event["reason"]
 
     async def rows(self, kind: str) -> dict[str, dict[str, Any]]:
@@ -61,6 +61,7 @@ Open = Callable[..., Awaitable[PageClient]]
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumers, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(consumers, "CHECK_SECONDS", 0.1)
     monkeypatch.setattr(consumers, "PAUSED_SECONDS", 0.05)
     monkeypatch.setattr(consumers, "_SHARE", 1)
 
