@@ -148,7 +148,7 @@ class Blog:
 
 def _body(stock: Stock, source: Random) -> list[Piece]:
     """Return what follows the lead: a few paragraphs, or sections with headings, lists, quotations, code and tables."""
-    sections = source.choice((0, 0, 0, 1, 2, 2, 3, 3, 4, 5, 8))
+    sections = source.choice((0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 7))
     headings = source.sample(stock.headings, sections)
     sentences = _sentences(source, stock)
     pieces = _paragraphs(sentences, source, source.randint(1, 3))

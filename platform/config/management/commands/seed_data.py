@@ -61,7 +61,7 @@ class Command(BaseCommand):
         show_examples(parser, _EXAMPLES)
         parser.add_argument("--posts", type=_number(0, 10_000_000), metavar="N", help="So many; 100 without --clear.")
         parser.add_argument(
-            "--comments-per-post", type=_average, default=3.0, metavar="N", help="On average (3); few posts get most."
+            "--comments-per-post", type=_average, default=2.0, metavar="N", help="On average (2); few posts get most."
         )
         parser.add_argument("--messages", type=_number(0, 1_000_000), default=2_000, metavar="N", help="In all rooms.")
         parser.add_argument(
