@@ -76,7 +76,8 @@ def can_review_post(user: Visitor, post: Post) -> bool:
 
 def can_see_history(user: Visitor, post: Post) -> bool:
     """Whether `user` may see what the post said before, which is for those who make it alone."""
-    return can_manage_any_post(user) or is_author_of(user, post) or can_review_post(user, post)
+    is_own = can_write_posts(user) and is_author_of(user, post)
+    return is_own or can_manage_any_post(user) or can_review_post(user, post)
 
 
 def can_unpublish_post(user: Visitor, post: Post) -> bool:

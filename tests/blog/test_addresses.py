@@ -1,10 +1,12 @@
 """Old addresses: they lead to where the post is now, and nobody else gets them."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from blog import actions
@@ -153,3 +155,21 @@ def test_words_that_are_none_are_explained(write: WriteFile, front: str) -> None
     report = import_directory(write("a.md", f"{FRONT}\n{front}"))
     assert len(report.failed) == 1
     assert not Post.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_that_is_kept_gives_way_to_the_new_address(client: Client, post: Post, author: User) -> None:
+    for _ in range(2):
+        assert client.get("/blog/on-being-seen/").status_code == 200
+    actions.update_post(post, actor=author, slug="on-glass")
+    assert client.get("/blog/on-being-seen/").headers["Location"] == "/blog/on-glass/"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lists_that_are_kept_follow_what_publishes_itself(client: Client, draft: Post, author: User) -> None:
+    actions.schedule_post(draft, actor=author, publish_at=timezone.now() + timedelta(hours=1))
+    for _ in range(2):
+        assert "On drafts" not in client.get("/blog/").content.decode()
+    Post.objects.update(publish_at=timezone.now() - timedelta(seconds=1))
+    actions.publish_due_posts()
+    assert "On drafts" in client.get("/blog/").content.decode()
