@@ -30,7 +30,6 @@ _FIELDS = {
     "coauthors": "Further authors",
     "slug": "Address",
     "status": "Status",
-    "published_at": "Published at",
     "publish_at": "To be published at",
     "review_note": "Review",
 }
