@@ -8,9 +8,12 @@ before a change is never good after it, wherever and whenever it's stored.
 import itertools
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+from django.db import connection
 from redis.exceptions import ResponseError
 
 from caching.connection import ask, key_for
@@ -47,15 +50,43 @@ class Moment(NamedTuple):
     number: bytes
 
 
+_since: ContextVar[Moment | None] = ContextVar("caching_since", default=None)
+
+
 def begin() -> Moment:
-    """Return the present moment; called before anything is read of which something is to be made.
+    """Return the moment since which things are read: the present one, or within `reading` that of its beginning.
+
+    Called before anything is read of which something is to be made.
 
     Raises:
         AwayError: Redis can't be asked.
     """
+    if (moment := _since.get()) is not None:
+        return moment
     _send_first()
     epoch, number = ask(lambda redis: redis.eval(_BEGIN, 1, key_for("generations"), secrets.token_hex(8)))
     return Moment(epoch, number)
+
+
+@contextmanager
+def reading(moment: Moment | None = None) -> Iterator[None]:
+    """Let all that is made in the block be of this moment, the present one by default.
+
+    A part of a page may be made of what was read long before the part was begun, as by the page's view.
+    """
+    if moment is None and not connection.in_atomic_block:
+        with suppress(AwayError):
+            moment = begin()
+    token = _since.set(moment)
+    try:
+        yield
+    finally:
+        _since.reset(token)
+
+
+def is_reading() -> bool:
+    """Whether a block of `reading` runs that knows its moment."""
+    return _since.get() is not None
 
 
 def now() -> Moment | None:

@@ -26,10 +26,21 @@ _POLL_SECONDS = 0.02
 
 
 class Level:
-    """One level, such as `page`; one a process, as its threads take turns in it."""
+    """One level, such as `page`; one a process, as its threads take turns in it.
 
-    def __init__(self, name: str, *, memory: Memory | None = None, size_of: Callable[[Any], int] = len) -> None:
+    A part (`is_of_parts`) is kept only where `generations.reading` tells when its page began to read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        memory: Memory | None = None,
+        size_of: Callable[[Any], int] = len,
+        is_of_parts: bool = False,
+    ) -> None:
         self.name = name
+        self._is_of_parts = is_of_parts
         self.memory = memory or Memory()
         self._size_of = size_of
         self._turns = Turns()
@@ -139,7 +150,8 @@ class Level:
     def _make(self, name: str, build: Build) -> Entry:
         moment = generations.begin()  # before anything is read
         begun = time.perf_counter()
-        with making() as made:
+        is_reading = generations.is_reading()
+        with generations.reading(moment), making() as made:
             value = build()
         self._rebuild(time.perf_counter() - begun)
         made_at = min(time.time(), made.oldest_at)
@@ -148,6 +160,9 @@ class Level:
             # Nothing would ever move it on. That is a fault of whoever made it.
             made.unstored = "no_dependency"
             log.warning("caching.no_dependency", level=self.name, name=name)
+        if self._is_of_parts and not is_reading:
+            # Its page may have read what it's made of before a change that the moment is after.
+            made.unstored = made.unstored or "no_moment"
         if made.unstored:
             UNSTORED.labels(self.name, made.unstored).inc()
             return entry
@@ -182,4 +197,4 @@ def forget_process() -> None:
 
 
 PAGES = Level("page")
-FRAGMENTS = Level("fragment")
+FRAGMENTS = Level("fragment", is_of_parts=True)

@@ -36,7 +36,7 @@ class SharedPageMiddleware:
             request.get_host()  # which Django's middleware, further in, would refuse if it isn't ours
             return answer
         response: HttpResponseBase = self.get_response(request)
-        pages.complete(response)
+        pages.complete(request, response)
         return response
 
 

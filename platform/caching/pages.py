@@ -18,6 +18,7 @@ from django.urls import resolve
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.http import http_date
 
+from caching import generations
 from caching.dependencies import leave_unstored
 from caching.errors import NotForAllError
 from caching.levels import PAGES
@@ -38,7 +39,8 @@ _OF_ONE_ANSWER = frozenset({"Content-Length", "ETag", "Last-Modified"})
 class Page:
     """What a view answered, in pieces between which the request's id stands.
 
-    `complete` are the headers that one answer had once it was through the middleware; the next goes a shorter way.
+    `complete` are the headers that one answer had once it was through the middleware, and `match` is its route; the
+    next answer goes a shorter way.
     """
 
     status: int
@@ -47,6 +49,10 @@ class Page:
     etag: str
     made_at: int
     complete: dict[str, str] | None = field(default=None, compare=False)
+    match: Any = field(default=None, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Page, (self.status, self.pieces, self.headers, self.etag, self.made_at)
 
     def __len__(self) -> int:
         return sum(map(len, self.pieces))
@@ -120,11 +126,10 @@ def shared_page(*, parameters: Sequence[str] = ()) -> Callable[[View], View]:
 
         @wraps(view)
         def shared(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not _is_for_nobody(request):
-                return view(request, *args, **kwargs)
             name, query = page.name_of(request.path, request.GET)
-            if len(query) > _LONGEST_QUERY:
-                return view(request, *args, **kwargs)
+            if len(query) > _LONGEST_QUERY or not _is_for_nobody(request):
+                with generations.reading():
+                    return view(request, *args, **kwargs)
             try:
                 found = PAGES.fetch(name, partial(page.make, request.path, query, request.resolver_match))
             except NotForAllError as error:
@@ -165,13 +170,15 @@ def recall(request: HttpRequest) -> HttpResponse | None:
     page: Page | None = PAGES.recall(quote(request.path))
     if page is None or page.complete is None:
         return None
+    request.resolver_match = page.match  # by which telemetry names the request
     return page.answer(request, page.complete)
 
 
-def complete(response: Any) -> None:
+def complete(request: HttpRequest, response: Any) -> None:
     """Remember which headers a kept page has when it's through the middleware."""
     page: Page | None = getattr(response, "shared_page", None)
     if page is not None and page.complete is None and response.status_code == 200:
+        page.match = request.resolver_match
         page.complete = {name: value for name, value in response.headers.items() if name not in _OF_ONE_ANSWER}
 
 

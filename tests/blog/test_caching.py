@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from audit.echo import Change
 from blog import actions, limits
-from blog.caching import invalidation
+from blog.caching import counts, invalidation
 from blog.models import Category, Comment, Image, Post, Status, Tag
 from caching import entries
 from caching.levels import PAGES, forget_process
@@ -275,6 +275,25 @@ def test_coauthors_who_change_their_name_are_found(site: Site) -> None:
     rename(site)
     assert site.kept() == EVERYTHING - WITH_NEW - WITH_OLD
     assert "Robert" in site.see(site.visitor, OLD)[1]
+
+
+@pytest.mark.parametrize("reader", ["visitor", "member"])
+def test_what_was_read_before_a_change_is_in_no_part_that_is_kept_after_it(
+    site: Site, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The byline is made after the change, of a post that was read before it."""
+    Post.objects.filter(pk=site.old.pk).update(updated_at=timezone.now())  # so that all of its parts are made anew
+    counted = counts.comment_counts
+
+    def rename_meanwhile(posts: Any) -> Any:
+        monkeypatch.setattr(counts, "comment_counts", counted)
+        User.objects.filter(pk=site.anna.pk).update(display_name="Annabel")
+        return counted(posts)
+
+    monkeypatch.setattr(counts, "comment_counts", rename_meanwhile)
+    assert "Annabel" not in site.see(getattr(site, reader), OLD)[1]
+    for client in (site.visitor, site.member):
+        assert "Annabel" in site.see(client, OLD)[1]
 
 
 def test_somebody_with_too_many_posts_to_name_moves_on_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,8 @@ def request_of(user: Any) -> HttpRequest:
 
 
 def render(user: Any, **context: Any) -> str:
-    rendered: str = engines["django"].from_string(PART).render(context, request_of(user))
+    with generations.reading():  # as under @shared_page
+        rendered: str = engines["django"].from_string(PART).render(context, request_of(user))
     return rendered
 
 
@@ -48,6 +49,15 @@ def test_what_a_part_hangs_on_can_not_be_mistaken(admin: User) -> None:
     render(admin, text="first", number="1:2")
     source = '{% load fragments %}{% fragment "tests.part" 1 2 %}other{% endfragment %}'
     assert engines["django"].from_string(source).render({}, request_of(admin)) == "other"
+
+
+def test_a_part_is_not_kept_where_nobody_knows_when_its_page_began_to_read(admin: User) -> None:
+    for text in ("first", "second"):
+        template = engines["django"].from_string(PART)
+        assert text in template.render({"text": text, "number": 1}, request_of(admin))
+    render(admin, text="third", number=1)
+    template = engines["django"].from_string(PART)
+    assert "third" in template.render({"text": "fourth", "number": 1}, request_of(admin))
 
 
 def test_a_part_is_escaped_once() -> None:

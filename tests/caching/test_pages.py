@@ -22,6 +22,7 @@ from caching.dependencies import depends_on, leave_unstored
 from caching.levels import PAGES, forget_process
 from caching.pages import shared_page, warm
 from caching.requests import request_id_for
+from telemetry.http.exchange import DURATION
 
 readings: list[str] = []
 text = "first"
@@ -229,6 +230,13 @@ def test_other_methods_are_not_answered_from_the_cache(client: Client) -> None:
 def test_a_host_that_is_not_ours_is_refused(client: Client) -> None:
     client.get("/shown/")
     assert client.get("/shown/", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_a_page_that_was_kept_is_counted_under_its_route(client: Client) -> None:
+    client.get("/shown/")
+    before = DURATION.labels("GET", "/shown/", "200", "").value
+    client.get("/shown/")
+    assert DURATION.labels("GET", "/shown/", "200", "").value > before
 
 
 def test_only_what_was_found_is_kept(client: Client) -> None:
