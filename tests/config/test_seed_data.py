@@ -77,6 +77,11 @@ def test_it_says_what_it_made() -> None:
     assert out.getvalue().startswith("Made: 1 posts")
 
 
+def test_no_progress_is_shown_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("seed_data", "--posts", "5", "--messages", "0", stdout=StringIO())
+    assert capsys.readouterr().err == ""
+
+
 def test_the_same_seed_gives_the_same_content() -> None:
     options = ("--posts", "25", "--users", "10", "--messages", "50")
     run(*options)

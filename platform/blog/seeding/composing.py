@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from math import gcd
 from random import Random
 
 from django.urls import reverse
@@ -163,8 +164,14 @@ def _body(stock: Stock, source: Random) -> list[Piece]:
 
 def _sentences(source: Random, stock: Stock) -> Iterator[Piece]:
     """Give sentences without end, none like another before all kinds have been used."""
+    kinds = stock.sentences
+    count = len(kinds)
+    place, step = source.randrange(count), source.randrange(1, count)
+    while gcd(step, count) > 1:  # else the steps would miss some
+        step = source.randrange(1, count)
     while True:
-        yield from _some(source, stock.sentences, len(stock.sentences))
+        place = (place + step) % count
+        yield kinds[place][int(source.random() * len(kinds[place]))]
 
 
 def _some(source: Random, by_template: Sequence[Sequence[Piece]], count: int) -> list[Piece]:
