@@ -40,9 +40,8 @@ def once(name: str = "") -> Iterator[bool]:
 
 
 def _hold(attempt: Attempt) -> None:
-    idle_milliseconds = str(int(2_000 * conf.lease_seconds()))
     held = statements.rows_of(
-        "hold", run_id=attempt.run_id, attempt=attempt.number, idle_milliseconds=idle_milliseconds
+        "hold", run_id=attempt.run_id, attempt=attempt.number, idle_milliseconds=statements.standstill_milliseconds()
     )
     if not held:
         raise note_stale(attempt.run_id, attempt.number)

@@ -8,6 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from tasks import conf
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _FOLDER = Path(__file__).parent / "sql"
@@ -27,6 +29,22 @@ def count_of(statement: str, /, **values: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_text(statement), values)
         return int(cursor.rowcount)
+
+
+def limit_standstill() -> None:
+    """Let the database end this transaction where it stands still for two leases.
+
+    A worker that is frozen in the middle of one would keep its locks as long as its machine sleeps.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [standstill_milliseconds()]
+        )
+
+
+def standstill_milliseconds() -> str:
+    """Return how long a transaction that holds locks on runs may stand still, as PostgreSQL takes it."""
+    return str(int(2_000 * conf.lease_seconds()))
 
 
 def reconnecting(patience: Callable[[], float] = lambda: 0.0) -> Callable[[Callable[P, T]], Callable[P, T]]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from kombu import Connection
 
 from audit.models import Event
-from tasks.actions import attempts, enqueuing
+from tasks.actions import attempts, enqueuing, sweeping
 from tasks.actions.sweeping import sweep
 from tasks.models import State, TaskRun
 from telemetry import context
@@ -203,3 +203,20 @@ def test_the_ledger_holds_what_was_asked_for_and_what_came_of_it(work_off: Calla
     assert events[1].changes == {"outcome": ["", "succeeded"]}
     assert not {"message", "state", "attempts", "result"} & set(events[0].changes)
     assert events[1].origin == "task"
+
+
+def test_a_worker_that_stands_still_in_its_sweep_keeps_no_other_from_sweeping(
+    settings: Any, superuser: Any, monkeypatch: pytest.MonkeyPatch, wait_until: Any
+) -> None:
+    settings.TASKS_LEASE_SECONDS = 0.1
+    lock = "SELECT pg_try_advisory_lock(%s)"
+
+    def stand_still(_name: str, **_values: Any) -> list[Any]:
+        assert superuser.execute(lock, [sweeping._LOCK]).fetchone() == (False,)
+        wait_until(lambda: superuser.execute(lock, [sweeping._LOCK]).fetchone() == (True,))
+        return []
+
+    monkeypatch.setattr(sweeping.statements, "rows_of", stand_still)
+    with pytest.raises(Exception, match=r"idle-in-transaction|closed"):
+        sweeping.send_due()
+    superuser.execute("SELECT pg_advisory_unlock_all()")

@@ -72,6 +72,7 @@ def finish_run(
     """
     if outcome is Outcome.DEAD:
         with transaction.atomic():
+            statements.limit_standstill()
             is_written = _write_end(run_id, attempt, outcome, None, error)
             if is_written:
                 _tell_dead_letter(run_id)
@@ -119,6 +120,7 @@ def lose_attempt(run_id: uuid.UUID, attempt: int, error: BaseException, *, is_ex
     With `is_expired` it's only done if the lease is over still, and no transaction of the task has the run locked.
     Returns whether the run died.
     """
+    statements.limit_standstill()
     held = TaskRun.objects.filter(id=run_id, attempts=attempt, outcome="", lease_expires_at__isnull=False)
     if is_expired:
         held = held.filter(lease_expires_at__lt=Now())

@@ -48,8 +48,9 @@ def expire_leases() -> int:
 
 def send_due() -> int:
     """Send the messages of runs that are due and have none with the broker; returns how many."""
-    lost_age = timedelta(seconds=conf.lost_seconds())
+    empty_queues = _empty_queues(timedelta(seconds=conf.lost_seconds()))  # before: no transaction waits for a broker
     with transaction.atomic():
+        statements.limit_standstill()
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
             if cursor.fetchone() == (False,):
@@ -58,7 +59,7 @@ def send_due() -> int:
             "due",
             age_seconds=conf.unsent_seconds(),
             lost_seconds=conf.lost_seconds(),
-            empty_queues=_empty_queues(lost_age),
+            empty_queues=empty_queues,
             most=_MOST,
         )
     is_lost: dict[Any, bool] = dict(rows)

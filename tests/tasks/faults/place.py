@@ -80,6 +80,11 @@ class Place:
                 worker.kill()
             stop_all([worker.process])
 
+    def replace(self, worker: Worker) -> None:
+        """Kill a worker; another of its name is on its way at once, for the next test."""
+        worker.kill()
+        self.workers[worker.name] = self._launch(worker.name, 1)
+
     def holder_of(self, run: TaskRun) -> Worker:
         """Return the worker that is at a run."""
         run.refresh_from_db()

@@ -16,7 +16,7 @@ from config.celery import app
 from tasks.actions.enqueuing import send_again
 from tasks.messages import freeze
 from tasks.models import State, TaskRun
-from tests.tasks.faults.jobs import bury, die, hang, make, make_slowly
+from tests.tasks.faults.jobs import bury, die, hang, make, make_slowly, step
 from tests.tasks.faults.place import Place, Worker, effects, tries
 
 IsAt = Callable[..., int]
@@ -70,6 +70,18 @@ def test_a_task_that_always_kills_its_child_is_given_up_and_others_go_on(worker:
     assert made == {f"buried {run_id}": 1, **{f"other {number}": 1 for number in range(10)}}
 
 
+def test_a_lost_middle_step_holds_a_chain_up_and_no_more(worker: Worker, gate: Path, is_at: IsAt, is_in: IsIn) -> None:
+    (step.s(0, 1) | step.s(2, str(gate)) | step.s(3)).delay()
+    os.kill(is_at(gate), signal.SIGKILL)
+    middle = TaskRun.objects.get(name=step.name, outcome="")
+    assert tries(is_in(middle.id, State.SUCCEEDED)) == [(1, "lost"), (2, "succeeded")]
+    last = TaskRun.objects.order_by("enqueued_at").last()
+    assert last is not None
+    assert is_in(last.id, State.SUCCEEDED).result == 6
+    assert effects() == [("step 1", 1), ("step 2", 1), ("step 3", 1)]
+    assert TaskRun.objects.count() == 3
+
+
 @pytest.mark.parametrize(("hides", "error"), [(False, "SoftTimeLimitExceeded"), (True, "TimeLimitExceeded")])
 def test_a_task_that_takes_no_end_is_ended_and_is_dead(hides: bool, error: str, worker: Worker, is_in: IsIn) -> None:
     run = is_in(hang.delay(hides).id, State.DEAD)
@@ -93,13 +105,15 @@ def test_ten_messages_at_once_are_one_effect_and_nine_recorded_duplicates(
     assert (tries(run), effects()) == ([(1, "succeeded")], [("told ten times", 1)])
 
 
-def test_what_was_asked_for_by_a_process_that_died_after_the_commit_is_done(worker: Worker, wait_until: Any) -> None:
+def test_what_was_asked_for_by_a_process_that_died_after_the_commit_is_done(
+    worker: Worker, wait_until: Any, is_in: IsIn
+) -> None:
     environment = {**worker.process.program.environment, "GLASSHOUSE_PROCESS": "command"}
     program = [sys.executable, "-c", _DIE_AFTER_THE_COMMIT]
     ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     wait_until(lambda: effects() == [("asked for", 1)], timeout=30)
-    assert tries(TaskRun.objects.get()) == [(1, "succeeded")]
+    assert tries(is_in(TaskRun.objects.get().id, State.SUCCEEDED)) == [(1, "succeeded")]
 
 
 def test_a_task_revoked_by_force_is_cancelled_and_its_child_is_gone(
