@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from audit import status
+from config.metrics import READINESS_CHECKS
 from config.redis_urls import CACHE, with_database
 from telemetry.logs import get_logger
 
@@ -68,9 +69,17 @@ def ready(request: HttpRequest) -> JsonResponse:
     A check that only warns leaves it at 200.
     """
     checks = run_checks()
+    for check in checks:
+        READINESS_CHECKS.labels(check.name, _outcome_of(check)).inc()
     outcome = worst_of(checks)
     status_code = 503 if outcome == "unavailable" else 200
     return JsonResponse({"status": outcome, "checks": [asdict(check) for check in checks]}, status=status_code)
+
+
+def _outcome_of(check: Check) -> str:
+    if check.ok:
+        return "ok"
+    return "warning" if check.is_warning else "failed"
 
 
 def worst_of(checks: list[Check]) -> str:

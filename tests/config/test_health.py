@@ -7,6 +7,7 @@ import pytest
 from django.test import RequestFactory
 
 from config import health
+from telemetry.metrics import exposed_registry
 
 
 def ready() -> tuple[int, dict[str, Any]]:
@@ -45,6 +46,30 @@ def test_a_missing_migration_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert status == 503
     assert body["status"] == "unavailable"
     assert body["checks"][1]["detail"].startswith("1 not applied, blog.9999_future first")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_probes_of_readiness_count_what_each_check_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted() -> tuple[float | None, ...]:
+        return tuple(
+            exposed_registry().get_sample_value("config_readiness_checks_total", {"check": check, "outcome": outcome})
+            for check, outcome in (("database", "ok"), ("migrations", "failed"))
+        )
+
+    ok, failed = counted()
+    on_disk = {**health._migrations_on_disk(), ("blog", "9999_future"): frozenset()}
+    monkeypatch.setattr(health, "_migrations_on_disk", lambda: on_disk)
+    ready()
+    assert ok is not None
+    assert failed is not None
+    assert counted() == (ok + 1, failed + 1)
+
+
+def test_every_check_of_readiness_is_counted_from_zero() -> None:
+    samples = next(
+        family.samples for family in exposed_registry().collect() if family.name == "config_readiness_checks"
+    )
+    assert {sample.labels["check"] for sample in samples} == set(health.CHECKS)
 
 
 @pytest.mark.django_db(transaction=True)

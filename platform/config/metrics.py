@@ -1,0 +1,12 @@
+"""What is counted of the processes' own state."""
+
+from itertools import product
+
+from telemetry.metrics import counter
+
+READINESS_CHECKS = counter(
+    "config_readiness_checks_total",
+    "Checks that probes of readiness made, by outcome.",
+    ["check", "outcome"],
+    known=list(product(("database", "migrations", "redis", "ledger"), ("ok", "warning", "failed"))),
+)
