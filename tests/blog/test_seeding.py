@@ -126,6 +126,18 @@ def test_a_few_posts_get_most_of_the_comments(many: list[Composed]) -> None:
     assert counts.count(0) > 100
 
 
+def test_authors_only_answer(many: list[Composed]) -> None:
+    answers = 0
+    for plan, _, said in many:
+        for before, one in zip([None, *said], said, strict=False):
+            if one.author == plan.author:
+                answers += 1
+                assert before is not None
+                assert before.author != plan.author
+                assert f"Person{before.author}" in one.piece.markdown
+    assert answers > 20
+
+
 def test_a_few_people_write_most(many: list[Composed]) -> None:
     posts = [plan.author for plan, _, _ in many]
     assert set(posts) == set(range(5))

@@ -125,6 +125,8 @@ class Blog:
         said: list[Said] = []
         for said_at in times:
             author = int(len(self.people) * source.random() ** 1.5)
+            if author == plan.author:  # who only answers
+                author = (author + 1) % len(self.people)
             pieces = [paragraph(_some(source, stock.comments, source.choice((1, 1, 1, 2, 2, 3))))]
             chance = source.random()
             if chance < 0.1:
