@@ -26,23 +26,29 @@ _away_until = 0.0
 def ask(question: Callable[[Any], T], *, is_trying: bool = False) -> T:
     """Return what `question` gives when called with a redis-py client of the cache's Redis.
 
-    For a second after a failure it isn't asked at all, unless `is_trying`.
+    For a second after a failure it isn't asked at all, unless `is_trying`; then one thread tries, and the others go on
+    without, since a Redis that hangs would hold them all.
 
     Raises:
         AwayError: it failed, or just did.
     """
     global _away_until
-    if time.monotonic() < _away_until and not is_trying:
-        raise AwayError(AwayError.__doc__)
+    if _away_until and not is_trying:
+        now = time.monotonic()
+        if now < _away_until:
+            raise AwayError(AwayError.__doc__)
+        _away_until = now + _PAUSE_SECONDS
     try:
         answer = question(get_redis_connection(ALIAS))
     except (RedisError, OSError) as error:
-        if time.monotonic() >= _away_until:  # once a second, however many fail
+        if not _away_until:  # once, however long it's away
             log.warning("caching.redis_away", error=type(error).__name__)
         _away_until = time.monotonic() + _PAUSE_SECONDS
         FAILURES.inc()
         raise AwayError(AwayError.__doc__) from error
-    _away_until = 0.0
+    if _away_until:
+        _away_until = 0.0
+        log.info("caching.redis_back")
     return answer
 
 

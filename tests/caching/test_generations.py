@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.cache import caches
 
 from caching import connection, generations
 from caching.dependencies import dependency, every
@@ -111,12 +110,31 @@ def test_too_many_changes_that_redis_missed_become_one_of_everything(redis_away:
     assert not is_good(moment, ("tests.others",))
 
 
-def test_a_redis_that_fails_is_not_asked_again_within_a_second(redis_away: RedisAway) -> None:
-    asked = []
-    with redis_away():
-        with pytest.raises(AwayError):
-            generations.begin()
-        with pytest.raises(AwayError):
+def test_a_redis_that_failed_is_asked_again_after_a_second_by_one_thread(
+    redis_away: RedisAway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(connection.time, "monotonic", lambda: now)
+    asked: list[Any] = []
+
+    def hang(redis: Any) -> None:
+        asked.append(redis)
+        with pytest.raises(AwayError):  # another thread, meanwhile
             connection.ask(asked.append)
+        raise ConnectionError("no answer in time")
+
+    with redis_away(), pytest.raises(AwayError):
+        generations.begin()
+    connection._away_until = now + 1
+    for _ in range(2):
+        with pytest.raises(AwayError):
+            connection.ask(hang)
     assert asked == []
-    assert caches["default"].get("anything") is None
+    now += 1
+    for _ in range(2):
+        with pytest.raises(AwayError):
+            connection.ask(hang)
+    assert len(asked) == 1
+    now += 1
+    assert connection.ask(lambda redis: redis.ping())
+    assert generations.begin()
