@@ -9,6 +9,8 @@ from pathlib import PurePath
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
@@ -16,6 +18,7 @@ from django.utils import timezone
 
 import audit
 from blog import limits
+from blog.search.document import CONFIG, Undocumented, document_of_post
 
 
 class Status(models.TextChoices):
@@ -61,7 +64,7 @@ class Tag(models.Model):
         return reverse("blog:tag", args=[self.slug])
 
 
-@audit.track(exclude=["body_html", "excerpt"])
+@audit.track(exclude=["body_html", "excerpt", "document"])
 class Post(models.Model):
     """An article. A draft is seen by those who write it alone."""
 
@@ -92,8 +95,12 @@ class Post(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     # What an imported post is known by in its source; a second import finds it again.
     source_path = models.CharField(max_length=500, unique=True, null=True, blank=True, editable=False)
+    document = document_of_post()
+
+    objects = Undocumented()
 
     class Meta:
+        base_manager_name = "objects"
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="blog_post_status_known"),
             models.CheckConstraint(
@@ -117,6 +124,8 @@ class Post(models.Model):
             ),
             models.Index("publish_at", condition=Q(status=Status.SCHEDULED), name="blog_post_due"),
             models.Index("author", F("updated_at").desc(), name="blog_post_author_updated"),
+            GinIndex(fields=["document"], name="blog_post_document"),
+            GinIndex(SearchVector("title", config=CONFIG), name="blog_post_title_words"),
         ]
         permissions = [
             ("publish_post", "Can publish own posts"),

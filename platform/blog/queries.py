@@ -1,9 +1,10 @@
 """What is read from the blog. Lists leave the bodies in the database, and fetch authors along."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet
 
 from accounts.models import User
 from blog import limits, rules
@@ -88,6 +89,19 @@ def _with_post_counts(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.annotate(  # type: ignore[no-any-return]
         post_count=Count("posts", filter=Q(posts__status=Status.PUBLISHED))
     )
+
+
+def authors() -> QuerySet[User]:
+    """Return who has published posts, alone or with others."""
+    published = Post.objects.filter(status=Status.PUBLISHED).values("pk")
+    coauthored = Post.coauthors.through.objects.filter(user=OuterRef("pk"), post__in=published)
+    own = Post.objects.filter(author=OuterRef("pk"), status=Status.PUBLISHED)
+    return User.objects.filter(Exists(own) | Exists(coauthored)).order_by("username")
+
+
+def addresses_of_posts() -> QuerySet[Post, tuple[str, datetime]]:
+    """Return the slug of each published post and when it was changed, in an order that stays."""
+    return Post.objects.filter(status=Status.PUBLISHED).order_by("id").values_list("slug", "updated_at")
 
 
 def address_now(path: str) -> str:

@@ -1,11 +1,26 @@
 from django.urls import path
 
-from blog.views import commenting, editor, history, reading, reviewing, writing
+from blog.views import commenting, editor, feeds, history, reading, reviewing, searching, sitemaps, writing
 
 app_name = "blog"
 urlpatterns = [
     path("", reading.home, name="home"),
     path("blog/", reading.archive, name="archive"),
+    path("robots.txt", sitemaps.robots, name="robots"),
+    path("sitemap.xml", sitemaps.index, name="sitemap"),
+    path("sitemap/pages.xml", sitemaps.shelves, name="sitemap_shelves"),
+    path("sitemap/posts-<int:number>.xml", sitemaps.posts, name="sitemap_posts"),
+    path("blog/search/", searching.search, name="search"),
+    *(
+        route
+        for form in ("rss", "atom")
+        for route in (
+            path(f"blog/{form}.xml", feeds.blog, {"form": form}),
+            path(f"blog/category/<slug:slug>/{form}.xml", feeds.category, {"form": form}),
+            path(f"blog/tag/<str:slug>/{form}.xml", feeds.tag, {"form": form}),
+            path(f"blog/author/<str:username>/{form}.xml", feeds.author, {"form": form}),
+        )
+    ),
     path("blog/new/", writing.new_post, name="new_post"),
     path("blog/new/autosave/", editor.autosave, name="autosave_new"),
     path("blog/new/discard/", editor.discard, name="discard_new"),

@@ -15,11 +15,12 @@ log = get_logger(__name__)
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """Give templates the request id, the number of unread notifications and the port of the sockets."""
+    """Give templates the request id, the number of unread notifications, the site's address and the sockets' port."""
     return {
         "request_id": request_id_for(request),
         # Lazy: pages that don't show it don't ask for it.
         "unread_notifications": SimpleLazyObject(lambda: _unread_count(request)),
+        "public_url": settings.PUBLIC_URL.rstrip("/"),
         "socket_port": settings.BROWSER_SOCKET_PORT or "",
         # Called by the template. Whoever sees a page then is of staff, or about to log in: a page
         # for everybody isn't seen then.

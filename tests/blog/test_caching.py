@@ -29,13 +29,14 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owne
 HOME, ARCHIVE, SECOND = "/", "/blog/", "/blog/?page=2"
 NEW, OTHER, OLD = "/blog/new-post/", "/blog/other-post/", "/blog/old-post/"
 SHELF, TAGGED, BY_ANNA = "/blog/category/glass/", "/blog/tag/clear/", "/blog/author/anna/"
-EVERYTHING = {HOME, ARCHIVE, SECOND, NEW, OTHER, OLD, SHELF, TAGGED, BY_ANNA}
+FEED, FEED_OF_SHELF = "/blog/rss.xml", "/blog/category/glass/atom.xml"
+EVERYTHING = {HOME, ARCHIVE, SECOND, NEW, OTHER, OLD, SHELF, TAGGED, BY_ANNA, FEED, FEED_OF_SHELF}
 LISTS = EVERYTHING - {NEW, OTHER, OLD}
 SHELVES = LISTS - {HOME}
 # Where each post is shown.
-WITH_NEW = {HOME, ARCHIVE, SHELF, BY_ANNA, NEW}
-WITH_OTHER = {HOME, ARCHIVE, OTHER}
-WITH_OLD = {SECOND, TAGGED, BY_ANNA, OLD}
+WITH_NEW = {HOME, ARCHIVE, SHELF, BY_ANNA, NEW, FEED, FEED_OF_SHELF}
+WITH_OTHER = {HOME, ARCHIVE, OTHER, FEED}
+WITH_OLD = {SECOND, TAGGED, BY_ANNA, OLD, FEED}
 
 
 class Site:
@@ -228,7 +229,7 @@ CHANGES: dict[str, tuple[Callable[[Site], Any], set[str]]] = {
     "another category": (lambda site: sql("UPDATE blog_post SET category_id = NULL"), WITH_NEW | SHELVES),
     "a draft's category": (lambda site: Post.objects.filter(pk=site.draft.pk).update(category=site.category), set()),
     "a tag": (lambda site: site.new.tags.add(site.tag), WITH_NEW | SHELVES),
-    "a tag's name": (lambda site: Tag.objects.update(name="Clearer"), {TAGGED, OLD}),
+    "a tag's name": (lambda site: Tag.objects.update(name="Clearer"), {TAGGED, OLD, FEED}),
     "SQL on tags": (lambda site: sql("DELETE FROM blog_post_tags"), WITH_OLD | SHELVES),
     # images
     "an image": (lambda site: site.image.delete(), WITH_NEW),

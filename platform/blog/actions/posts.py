@@ -156,4 +156,6 @@ def require_version(post: Post, version: str) -> None:
 
 def locked_post(post: Post) -> Post:
     """Return the post as it is now, and nobody else's to change until the transaction ends."""
-    return Post.objects.select_for_update(of=("self",)).select_related("author", "category").get(pk=post.pk)
+    rows = Post.objects.select_for_update(of=("self",)).select_related("author", "category")
+    found: Post = rows.get(pk=post.pk)
+    return found

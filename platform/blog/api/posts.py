@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from blog import actions, queries
 from blog.api.base import BlogView, told_to_client
 from blog.models import Post, Status
+from blog.search.queries import words_of
 from blog.serializers import PostChange, PostInput, PostListSerializer, PostSerializer
 
 _STATUS = OpenApiParameter(
@@ -21,6 +22,7 @@ _FILTERS = [
     OpenApiParameter("category", description="A category's slug."),
     OpenApiParameter("tag", description="A tag's slug."),
     OpenApiParameter("author", description="The username of who wrote it."),
+    OpenApiParameter("q", description='Words of its text: all of them, `"in quotes"` together, `or`, `-without`.'),
 ]
 
 
@@ -48,6 +50,8 @@ class PostList(BlogView):
         if "author" in given:
             coauthored = Post.coauthors.through.objects.filter(user__username=given["author"]).values("post")
             chosen &= Q(author__username=given["author"]) | Q(pk__in=coauthored)
+        if "q" in given:
+            chosen &= Q(document=words_of(given["q"]))
         return chosen
 
     @extend_schema(tags=["blog"], parameters=[_STATUS, *_FILTERS], responses=PostListSerializer(many=True))

@@ -15,6 +15,7 @@ from blog.caching import counts, lists
 from blog.caching.kinds import CATEGORY, TAG
 from blog.forms import BlogForm, CommentForm, ReviewForm
 from blog.models import Category, Comment, Post, Status
+from blog.outlines import Outline
 from blog.views.answering import for_members, member, visible_comment
 from caching.dependencies import depends_on
 from caching.pages import shared_page
@@ -113,6 +114,7 @@ def post_page(
     rights = _rights(request, post, page)
     context = {
         "post": post,
+        "outline": Outline(post),
         "page": page,
         "comments": SimpleLazyObject(lambda: [(one, *rights.get(one.pk, (False, False))) for one in page]),
         "rights": _as_text(rights),
