@@ -18,7 +18,7 @@ SCOPES = {
     "blog:read": "Read posts and comments, also one's own drafts.",
     "blog:write": "Write, change and delete posts and comments.",
     "chat:read": "Read rooms and messages.",
-    "chat:write": "Send messages.",
+    "chat:write": "Send and change messages, open rooms, mark as read; and moderate, where its user may.",
     "images:read": "See one's own pictures.",
     "images:write": "Upload, describe and delete pictures.",
     "tasks:read": "See background tasks.",

@@ -7,5 +7,5 @@ from chat.models import Room
 class RoomAdmin(admin.ModelAdmin[Room]):
     """Rooms are opened and described here."""
 
-    list_display = ("name", "slug", "topic", "last_sequence", "created_at")
+    list_display = ("name", "slug", "topic", "kind", "last_sequence", "created_at")
     prepopulated_fields = {"slug": ("name",)}

@@ -1,7 +1,8 @@
 from django import forms
 
-from chat.actions import LONGEST_BODY, clean_body
+from chat.actions import clean_body
 from chat.errors import InvalidMessageError
+from chat.models import LONGEST_BODY
 
 
 class MessageForm(forms.Form):

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from accounts.views import login_for_admin
 from audit.api.urls import api_urlpatterns as audit_api
 from blog.api.urls import api_urlpatterns as blog_api
-from chat.api import api_urlpatterns as chat_api
+from chat.api.urls import api_urlpatterns as chat_api
 from config import api_root, health
 from config.media import uploaded_file
 from images.api import api_urlpatterns as images_api

@@ -13,6 +13,7 @@ from telemetry.channels.metrics import CONNECTION_DURATION, CONNECTIONS, close_c
 from telemetry.channels.routes import route_of
 from telemetry.context import ANONYMOUS, Actor, Context, current, is_request_id, new_request_id
 from telemetry.faults import note_fault
+from telemetry.http.exchange import client_address
 from telemetry.logs import get_logger
 from telemetry.redaction import clean
 from telemetry.tracing import traceparent
@@ -61,7 +62,7 @@ class HandshakeMiddleware:
                 actor_source=connection.actor,
                 trace_id=work.trace_id,
                 span_id=work.span_id,
-                client_address=peer,
+                client_address=client_address(peer, headers.get("x-forwarded-for", "")) if is_trusted else peer,
                 user_agent=clean(headers.get("user-agent", "")[:200]),
             )
         )

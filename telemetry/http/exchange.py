@@ -59,7 +59,7 @@ class Exchange:
         is_trusted = conf.is_trusted(peer)
         self.request_id, refused = _request_id(meta.get("HTTP_X_REQUEST_ID", ""), is_trusted)
         self.method = request.method if request.method in _METHODS else "_OTHER"
-        self.client_address = _client_address(peer, meta.get("HTTP_X_FORWARDED_FOR", "")) if is_trusted else peer
+        self.client_address = client_address(peer, meta.get("HTTP_X_FORWARDED_FOR", "")) if is_trusted else peer
         self._user_agent = clean(meta.get("HTTP_USER_AGENT", "")[:200])
         self._actor: tuple[Any, Actor] = (None, ANONYMOUS)
         self._is_reading_actor = False
@@ -323,7 +323,7 @@ def _request_id(given: str, is_trusted: bool) -> tuple[str, str]:
     return new_request_id(), hashlib.sha256(given[:4_096].encode(errors="replace")).hexdigest()[:16]
 
 
-def _client_address(peer: str, forwarded: str) -> str:
+def client_address(peer: str, forwarded: str) -> str:
     """Return the nearest address in `X-Forwarded-For` that is no trusted proxy; the peer where there is none."""
     for address in reversed([part.strip() for part in forwarded[:1_000].split(",") if part.strip()]):
         if not conf.is_trusted(address):

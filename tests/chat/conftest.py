@@ -1,5 +1,6 @@
 """Rooms, people, and sockets under test: the real consumer on the real channel layer."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -17,7 +18,34 @@ from chat.models import Room
 from telemetry.channels import HandshakeMiddleware
 from tests.notifications.client import SocketClient
 
-Enter = Callable[..., Awaitable[SocketClient]]
+
+class RoomClient(SocketClient):
+    """A client that isn't told who is there, which comes at any time, unless it asks."""
+
+    async def receive_event(self) -> dict[str, Any]:
+        """Return the next ASGI event but for presence."""
+        while '"type":"presence"' in (event := await super().receive_event()).get("text", ""):
+            pass
+        return event
+
+    async def receive_nothing(self) -> bool:
+        """Whether nothing but presence comes for a moment."""
+        while not await super().receive_nothing():
+            event = await SocketClient.receive_event(self)
+            if '"type":"presence"' not in event.get("text", ""):
+                return False
+        return True
+
+    async def receive_presence(self) -> dict[str, Any]:
+        """Return the next that is told of who is there."""
+        while True:
+            event = await SocketClient.receive_event(self)
+            frame: dict[str, Any] = json.loads(event["text"])
+            if frame["type"] == "presence":
+                return frame
+
+
+Enter = Callable[..., Awaitable[RoomClient]]
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +71,14 @@ def bob(transactional_db: None) -> User:
 @pytest.fixture
 async def enter(transactional_db: None) -> AsyncIterator[Enter]:
     """Return a function that opens a room's socket for a user; None is a stranger."""
-    opened: list[SocketClient] = []
+    opened: list[RoomClient] = []
     app = HandshakeMiddleware(URLRouter([path("ws/chat/<slug:room>/", ChatConsumer.as_asgi())]))
 
-    async def open_socket(user: User | None, room: str = "a-room") -> SocketClient:
-        socket = SocketClient(app, f"/ws/chat/{room}/", user or AnonymousUser())
+    async def open_socket(
+        user: User | None, room: str = "a-room", *, after: int | None = None, session: Any = None
+    ) -> RoomClient:
+        query = b"" if after is None else f"after={after}".encode()
+        socket = RoomClient(app, f"/ws/chat/{room}/", user or AnonymousUser(), query=query, session=session)
         opened.append(socket)
         await socket.connect()
         return socket

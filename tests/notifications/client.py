@@ -9,16 +9,18 @@ from asgiref.testing import ApplicationCommunicator
 class SocketClient:
     """Speaks with one socket. `user` is who the session says, as the real stack's middleware would put it."""
 
-    def __init__(self, app: Any, path: str, user: Any) -> None:
+    def __init__(self, app: Any, path: str, user: Any, *, query: bytes = b"", session: Any = None) -> None:
         scope = {
             "type": "websocket",
             "path": path,
             "headers": [],
-            "query_string": b"",
+            "query_string": query,
             "subprotocols": [],
             "client": ("127.0.0.1", 50_000),
             "user": user,
         }
+        if session is not None:
+            scope["session"] = session
         self._communicator = ApplicationCommunicator(app, scope)
         self._is_open = False
 

@@ -8,7 +8,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from prometheus_client import REGISTRY
 
 from telemetry.context import current, is_request_id
-from telemetry.http.exchange import _client_address
+from telemetry.http.exchange import client_address
 from telemetry.http.middleware import TelemetryMiddleware
 from telemetry.metrics import exposed_registry
 from tests.telemetry.conftest import Finished
@@ -164,8 +164,8 @@ def test_the_context_ends_with_the_request(client: Client) -> None:
 
 
 def test_the_client_is_the_nearest_address_that_is_no_proxy_of_ours() -> None:
-    assert _client_address("127.0.0.1", "6.6.6.6, 203.0.113.9, 127.0.0.1") == "203.0.113.9"
-    assert _client_address("127.0.0.1", "") == "127.0.0.1"
+    assert client_address("127.0.0.1", "6.6.6.6, 203.0.113.9, 127.0.0.1") == "203.0.113.9"
+    assert client_address("127.0.0.1", "") == "127.0.0.1"
 
 
 def test_statements_are_spans_below_the_request_without_their_values(client: Client, finished_spans: Finished) -> None:

@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from accounts.models import User
 from accounts.seeding.marks import FIRST_ID, LAST_ID, marked_id
 from accounts.seeding.wording import phrase
+from chat.markdown import render_message
 from chat.models import Message, Room
 
 _WORDS = Path(__file__).parent / "words.toml"
@@ -46,7 +47,14 @@ def seed_rooms(seed: int, messages: int, *, people: Sequence[User], until: datet
         room = Room.objects.create(slug=slug, name=name, topic=topic, created_at=opened_at, last_sequence=count)
         said = [
             Message(
-                room=room, sequence=number, author=author, body=body, client_id=marked_id(number), created_at=said_at
+                room=room,
+                sequence=number,
+                version=number,
+                author=author,
+                body=body,
+                html=render_message(body),
+                client_id=marked_id(number),
+                created_at=said_at,
             )
             for number, (said_at, author, body) in enumerate(lines, 1)
         ]

@@ -221,7 +221,12 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Blog, chat, tasks, notifications and the audit ledger. Every answer carries `X-Request-ID`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "ENUM_NAME_OVERRIDES": {"TaskStateEnum": "tasks.models.State"},
+    "ENUM_NAME_OVERRIDES": {
+        "TaskStateEnum": "tasks.models.State",
+        "RoomKindEnum": "chat.models.RoomKind",
+        "NewRoomKindEnum": "chat.api.serializers.NEW_ROOM_KINDS",
+        "RestrictionKindEnum": "chat.models.RestrictionKind",
+    },
 }
 
 # --- files, language -------------------------------------------------------------------------------------------

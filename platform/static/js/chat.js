@@ -25,7 +25,7 @@ const field = form.elements.namedItem("body");
 const userId = document.body.dataset.user;
 
 let lastSequence = Number(root.dataset.lastSequence); // all up to here is on the page
-const ahead = new Map(); // sequence → message, of pushes that came before what precedes them
+const ahead = new Map(); // sequence → event, of pushes that came before what precedes them
 const waiting = new Map(); // client id → {body, item}, of one's own messages that aren't stored yet
 let fetchedAfter = null; // the number that a fetch is under way for
 let isReady = false;
@@ -59,8 +59,9 @@ function appendText(parent, text) {
   parent.append(text.slice(end));
 }
 
-function render({ author, body, created_at: createdAt }) {
+function render({ id, author, body, created_at: createdAt, deleted_at: deletedAt }) {
   const item = document.createElement("li");
+  if (id) item.id = `message-${id}`;
   item.className = String(author.id) === userId ? "chat-message own" : "chat-message";
   const avatar = document.createElement("span");
   avatar.className = "avatar";
@@ -83,7 +84,7 @@ function render({ author, body, created_at: createdAt }) {
   const paragraph = document.createElement("p");
   paragraph.className = "chat-body";
   paragraph.dir = "auto";
-  appendText(paragraph, body);
+  appendText(paragraph, deletedAt ? "deleted" : body);
   text.append(meta, paragraph);
   item.append(avatar, text);
   return item;
@@ -106,43 +107,43 @@ function insert(item, before) {
 
 // --- what was said -------------------------------------------------------------------------------------------
 
-function show(message) {
-  lastSequence = message.sequence;
+/** Apply the next event: a message, or what became of one; the room's own state is the next page's. */
+function apply({ type, sequence, message }) {
+  lastSequence = sequence;
+  if (!message) return;
   const isOwn = String(message.author.id) === userId;
   const item = render(message);
   item.dataset.sequence = String(message.sequence);
   if (isOwn && message.client_id) settle(message.client_id);
-  insert(item, list.querySelector(".pending")); // one's own that aren't stored yet stay last
+  const known = document.getElementById(item.id);
+  if (known) known.replaceWith(item);
+  else if (type === "message.created") insert(item, list.querySelector(".pending")); // one's own that wait stay last
 }
 
-function receive(message) {
-  if (message.sequence > lastSequence) ahead.set(message.sequence, message);
-  showAhead();
+function receive(event) {
+  if (event.sequence > lastSequence) ahead.set(event.sequence, event);
+  applyAhead();
   if (ahead.size) fetchMissing();
 }
 
-function showAhead() {
+function applyAhead() {
   while (ahead.has(lastSequence + 1)) {
     const next = ahead.get(lastSequence + 1);
     ahead.delete(lastSequence + 1);
-    show(next);
+    apply(next);
   }
+  for (const sequence of ahead.keys()) if (sequence <= lastSequence) ahead.delete(sequence);
 }
 
 function fetchMissing() {
   if (fetchedAfter === null && isReady && socket.send({ type: "fetch", after: lastSequence })) fetchedAfter = lastSequence;
 }
 
-function receiveFetched({ messages, last_sequence: newest }) {
+function receiveFetched({ events, upto, last_sequence: newest }) {
   fetchedAfter = null;
-  for (const message of messages) {
-    ahead.delete(message.sequence);
-    if (message.sequence > lastSequence) show(message);
-  }
-  // What the server doesn't have (any more) isn't worth waiting for.
-  if (!messages.length && newest > lastSequence) lastSequence = newest;
-  for (const sequence of ahead.keys()) if (sequence <= lastSequence) ahead.delete(sequence);
-  showAhead();
+  for (const event of events) if (event.sequence > lastSequence) apply(event);
+  lastSequence = Math.max(lastSequence, upto);
+  applyAhead();
   if (lastSequence < newest || ahead.size) fetchMissing();
 }
 
@@ -234,19 +235,24 @@ const socket = openSocket(`/ws/chat/${encodeURIComponent(root.dataset.chat)}/`, 
         if (message.last_sequence > lastSequence) fetchMissing();
         sendNext();
         break;
-      case "message.created":
-        receive(message.message);
+      case "sequence":
+        if (message.last_sequence > lastSequence) fetchMissing();
         break;
       case "sent":
-        receive(message.message);
+        receive({ type: "message.created", sequence: message.message.sequence, message: message.message });
         settle(message.client_id);
         break;
-      case "messages":
+      case "events":
         receiveFetched(message);
+        break;
+      case "resync":
+        window.location.reload();
         break;
       case "error":
         receiveError(message);
         break;
+      default:
+        if (message.sequence) receive(message);
     }
   },
 });

@@ -1,0 +1,83 @@
+"""A room's log, written: each change that clients have to know gets the room's next number, and is pushed on commit."""
+
+from functools import partial
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+
+from accounts.models import User
+from chat import metrics, showing
+from chat.errors import ConflictError, GoneError
+from chat.models import EventKind, Member, Message, Room, RoomEvent
+from notifications.push import push_to_group
+
+_NEXT = "UPDATE chat_room SET last_sequence = last_sequence + 1 WHERE id = %s RETURNING last_sequence, archived_at"
+
+
+def group_of(room: Room) -> str:
+    """Return the channel-layer group of a room's open pages."""
+    return f"chat.room-{room.pk}"
+
+
+def lock(room: Room) -> Room:
+    """Return the room as it's now, and let nobody else change anything in it until the transaction ends.
+
+    Raises:
+        GoneError: there's no such room any more.
+    """
+    locked = Room.objects.select_for_update().filter(pk=room.pk).first()
+    if locked is None:
+        raise GoneError("There is no such room.")
+    return locked
+
+
+def next_sequence(room: Room, *, even_archived: bool = False) -> int:
+    """Return the room's next number, and hold its row for the rest of the transaction.
+
+    So numbers are given in the order of commits, and none is skipped: a rollback gives its number back. Whoever takes
+    one writes an event.
+
+    Raises:
+        GoneError: there's no such room any more.
+        ConflictError: it's archived.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT, [room.pk])
+        row = cursor.fetchone()
+    if row is None:
+        raise GoneError("There is no such room.")
+    if row[1] is not None and not even_archived:
+        raise ConflictError("The room is archived.")
+    return int(row[0])
+
+
+def note_message(message: Message, sequence: int, kind: EventKind, *, shown: dict[str, Any]) -> None:
+    """Write that a message changed, whose version is this number by now; `shown` is what is told of it."""
+    RoomEvent.objects.create(room=message.room, sequence=sequence, kind=kind, message=message)
+    _push_on_commit(message.room, sequence, kind, message=shown)
+
+
+def note_room(room: Room, sequence: int) -> None:
+    """Write that the room's own words or its state changed."""
+    RoomEvent.objects.create(room=room, sequence=sequence, kind=EventKind.ROOM_CHANGED)
+    _push_on_commit(room, sequence, EventKind.ROOM_CHANGED, room_state=showing.room(room))
+
+
+def note_member(room: Room, sequence: int, user: User, member: Member | None) -> None:
+    """Write that somebody came, went or got another role."""
+    RoomEvent.objects.create(room=room, sequence=sequence, kind=EventKind.MEMBER_CHANGED, user=user)
+    shown = showing.member(user.pk, member, user.name, user.username)
+    _push_on_commit(room, sequence, EventKind.MEMBER_CHANGED, member=shown)
+
+
+def _push_on_commit(room: Room, sequence: int, kind: EventKind, **what: Any) -> None:
+    event = showing.event(room.slug, sequence, kind, **what)
+    # Written as JSON once, not by each of the sockets that it goes to.
+    message = {"type": kind.value, "sequence": sequence, "text": orjson.dumps(event).decode()}
+    transaction.on_commit(partial(_push, room, message), robust=True)
+
+
+def _push(room: Room, message: dict[str, Any]) -> None:
+    metrics.EVENTS.labels(message["type"]).inc()
+    push_to_group(group_of(room), message)

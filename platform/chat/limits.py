@@ -1,0 +1,51 @@
+"""How much one person, or one address, may say in a minute: counted in Redis, for all processes together.
+
+Where Redis is away nobody is counted: messages are worth more than the limit, and each socket has one of its own.
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+import audit
+from accounts.models import User
+from caching.connection import ask
+from caching.errors import AwayError
+from chat import conf, metrics
+from chat.errors import TooManyError
+from telemetry import context
+
+_WINDOW_SECONDS = 60
+
+
+def take_message(actor: User) -> None:
+    """Count one message; the first refusal of a person in a minute goes into the ledger.
+
+    Raises:
+        TooManyError: too many were sent by this person, or from this address.
+    """
+    address = context.current().client_address
+    limits = [("user", str(actor.pk), conf.messages_per_minute())]
+    if address:
+        limits.append(("address", address, conf.messages_per_minute_of_address()))
+    window, passed = divmod(time.time(), _WINDOW_SECONDS)
+    keys = [f"chat:said:{kind}:{who}:{window:.0f}" for kind, who, _ in limits]
+    try:
+        counts: list[int] = ask(partial(_count, keys))
+    except AwayError:
+        return
+    for (kind, _, most), count in zip(limits, counts, strict=True):
+        if count > most:
+            metrics.LIMITED.labels(kind).inc()
+            if count == most + 1:  # whoever keeps trying doesn't fill the ledger
+                audit.record("chat.message.limited", outcome="denied", changes={"limit": kind, "per_minute": most})
+            wait = max(1, round(_WINDOW_SECONDS - passed))
+            raise TooManyError(f"At most {most} messages a minute; wait {wait} s.", retry_after_seconds=wait)
+
+
+def _count(keys: list[str], client: Any) -> list[int]:
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.incr(key)
+            pipe.expire(key, 2 * _WINDOW_SECONDS)
+        return [int(count) for count in pipe.execute()[::2]]
