@@ -61,7 +61,7 @@ class Room(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name"]
-        permissions: ClassVar[list[tuple[str, str]]] = [("moderate_room", "Can moderate public rooms")]
+        permissions = [("moderate_room", "Can moderate public rooms")]
 
     def __str__(self) -> str:
         return self.name

@@ -84,7 +84,7 @@ def accesses_to(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Acces
     wanted = set(pairs)
     user_ids, room_ids = {user for user, _ in wanted}, {room for _, room in wanted}
     users, rooms = User.objects.in_bulk(user_ids), Room.objects.in_bulk(room_ids)
-    moderators = User.objects.with_perm("chat.moderate_room").filter(pk__in=user_ids)  # type: ignore[attr-defined]
+    moderators = User.objects.with_perm("chat.moderate_room").filter(pk__in=user_ids)
     moderator_ids = set(moderators.values_list("pk", flat=True))
     members = Member.objects.filter(room__in=room_ids, user__in=user_ids)
     roles = {(user, room): role for user, room, role in members.values_list("user_id", "room_id", "role")}
