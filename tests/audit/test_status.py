@@ -266,4 +266,5 @@ def test_readiness_warns_of_a_drift_and_the_site_stays_up(superuser: psycopg.Con
         "ok": False,
         "detail": "blog.Post: the capture of update on blog_post is disabled; run manage migrate. "
         "1 such in all; manage audit_status tells them",
+        "is_warning": True,
     }

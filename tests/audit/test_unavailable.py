@@ -24,7 +24,8 @@ from blog import actions
 from blog.models import Comment, Post
 from config import commandline
 from config.celery import app
-from tasks import actions as task_actions
+from tasks import statements
+from tasks.actions import enqueuing
 from tasks.models import TaskRun
 from telemetry.context import new_request_id
 from telemetry.metrics import exposed_registry
@@ -378,17 +379,17 @@ class TestTasks:
         self, broken: Broken, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         tries: list[int] = []
-        record_run = task_actions.record_run
+        rows_of = statements.rows_of
 
         def count(*args: Any, **kwargs: Any) -> Any:
             tries.append(1)
             if len(tries) > 1:
                 pytest.fail("It is tried again.")
-            return record_run(*args, **kwargs)
+            return rows_of(*args, **kwargs)
 
-        monkeypatch.setattr(task_actions, "record_run", count)
+        monkeypatch.setattr(statements, "rows_of", count)
         with broken(), pytest.raises(OperationalError):
-            task_actions.start_run(
-                uuid.UUID(new_request_id()), name="tests.lost", queue="", args=[], kwargs={}, worker="here"
+            enqueuing.adopt_run(
+                uuid.UUID(new_request_id()), name="tests.lost", queue="", args=[], kwargs={}, options={}, max_attempts=1
             )
         assert not TaskRun.objects.exists()

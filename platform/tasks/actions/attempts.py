@@ -16,6 +16,7 @@ from tasks.errors import describe_error
 from tasks.models import AttemptOutcome, Outcome, Queue, State, TaskRun
 from telemetry import context
 from telemetry.logs import get_logger
+from telemetry.redaction import hide_in
 
 log = get_logger(__name__)
 
@@ -209,7 +210,7 @@ def _as_json(result: Any) -> str | None:
     if result is None:
         return None
     try:
-        text = orjson.dumps(result, option=orjson.OPT_NON_STR_KEYS)
+        text = orjson.dumps(hide_in(result), option=orjson.OPT_NON_STR_KEYS)  # people see it
     except TypeError:
         return None  # a result that has no JSON form is nobody's but the task's own
     if len(text) > _LARGEST_RESULT_BYTES:

@@ -21,12 +21,12 @@ from tests.tasks.faults.place import Place
 _SECONDS = 30
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _broker() -> None:
     """Don't start the suite's servers: these tests have their own."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # whatever is tested next wants its own servers back
 def _place(django_db_blocker: Any) -> Iterator[Place]:
     local_dir: Path = settings.LOCAL_DIR / "faults"
     started: list[Process] = []
@@ -45,11 +45,12 @@ def _place(django_db_blocker: Any) -> Iterator[Place]:
             with django_db_blocker.unblock():
                 call_command("migrate", database="owner", run_syncdb=True, verbosity=0)
             with postgres.connect(local_dir) as superuser:
-                superuser.execute("CREATE TABLE fault_effects (label text, run_id uuid, attempt int)")
+                superuser.execute("CREATE TABLE IF NOT EXISTS fault_effects (label text, run_id uuid, attempt int)")
                 superuser.execute(f"GRANT ALL ON fault_effects TO {addresses.APPLICATION_ROLE}")
             place = Place(local_dir, *started)
             yield place
             place.stop_workers()
+            started[:] = [place.postgres, place.redis]  # tests may have replaced them
         finally:
             with django_db_blocker.unblock():
                 connections.close_all()
