@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from caching.connection import ask, key_for
 from caching.errors import AwayError
+from caching.line import ask_shortly
 from caching.metrics import INVALIDATIONS, UNSENT
 from telemetry.logs import get_logger
 
@@ -93,8 +94,7 @@ def now() -> Moment | None:
     """Return the present moment for a comparison; None where nothing that was kept is good. Raises AwayError."""
     if _unsent:
         _send_first()
-    key = key_for("generations")
-    epoch, number = ask(lambda redis: redis.execute_command("HMGET", key, "epoch", "now"))
+    epoch, number = ask_shortly("HMGET", key_for("generations"), "epoch", "now")
     return Moment(epoch, number) if epoch is not None else None
 
 

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -32,6 +32,7 @@ View = Callable[..., HttpResponse]
 
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _LONGEST_QUERY = 100
+_quoted = lru_cache(maxsize=1_024)(quote)
 _OF_ONE_ANSWER = frozenset({"Content-Length", "ETag", "Last-Modified"})
 
 
@@ -85,7 +86,7 @@ class SharedPage:
     def name_of(self, path: str, query: QueryDict) -> tuple[str, str]:
         """Return the page's name in the cache, and the part of the query that it hangs on."""
         told = urlencode([(one, query[one]) for one in self.parameters if one in query])
-        return f"{quote(path)}?{told}" if told else quote(path), told
+        return f"{_quoted(path)}?{told}" if told else _quoted(path), told
 
     def make(self, path: str, query: str, match: Any) -> Page:
         """Ask the view, as nobody in particular.
@@ -167,7 +168,7 @@ def recall(request: HttpRequest) -> HttpResponse | None:
     """Return the answer to a visitor without a session, where this process has the page, by the shortest way."""
     if request.method not in _SAFE_METHODS or request.META.get("QUERY_STRING"):
         return None
-    page: Page | None = PAGES.recall(quote(request.path))
+    page: Page | None = PAGES.recall(_quoted(request.path))
     if page is None or page.complete is None:
         return None
     request.resolver_match = page.match  # by which telemetry names the request
