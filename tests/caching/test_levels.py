@@ -148,8 +148,6 @@ def test_two_hundred_waiting_readers_of_two_processes_cost_one_rebuild(
     here: Level, elsewhere: Level, source: Source, wait_until: Callable[..., Any]
 ) -> None:
     gate = Gate(source)
-    waited = WAITS.labels("page", "waited")
-    before = waited.value
     with ThreadPoolExecutor(200) as pool:
         readers = [pool.submit(run, (here, elsewhere)[number % 2], gate.read) for number in range(200)]
         assert gate.begun.wait(10)
@@ -158,7 +156,6 @@ def test_two_hundred_waiting_readers_of_two_processes_cost_one_rebuild(
         gate.go.set()
         assert {reader.result(10) for reader in readers} == {"first"}
     assert source.readings == 1
-    assert waited.value - before <= 199
 
 
 def test_readers_who_come_after_a_change_get_the_new_one_though_the_old_is_still_being_made(
