@@ -37,9 +37,12 @@ clean: ## Remove .venv and caches; .local with its data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The locked files name no host, hold for every platform; dev.txt has all of run.txt, and bench.txt all of dev.txt.
+# image.txt has what of run.txt the image needs: all but the embedded servers.
 lock: ## Lock the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra platform --extra embedded --group build \
 		--universal --python-version 3.11 --generate-hashes --no-header -o requirements/run.txt
+	uv pip compile pyproject.toml --extra platform -c requirements/run.txt \
+		--universal --python-version 3.11 --generate-hashes --no-header -o requirements/image.txt
 	uv pip compile pyproject.toml --extra platform --extra embedded --group dev -c requirements/run.txt \
 		--universal --python-version 3.11 --generate-hashes --no-header -o requirements/dev.txt
 	uv pip compile pyproject.toml --extra platform --extra embedded --group dev --group bench -c requirements/dev.txt \

@@ -16,6 +16,7 @@ EXPORTERS = frozenset(
         *("redis_up", "redis_memory_used_bytes", "redis_memory_max_bytes", "redis_rejected_connections_total"),
         *("otelcol_receiver_refused_spans_total", "otelcol_receiver_refused_log_records_total"),
         *("otelcol_exporter_send_failed_spans_total", "otelcol_exporter_send_failed_log_records_total"),
+        *("otelcol_exporter_enqueue_failed_spans_total", "otelcol_exporter_enqueue_failed_log_records_total"),
         *("otelcol_exporter_queue_size", "otelcol_exporter_queue_capacity"),
     }
 )
