@@ -35,14 +35,15 @@ _TRIED = {Outcome.SUCCEEDED: AttemptOutcome.SUCCEEDED, Outcome.CANCELLED: Attemp
 @statements.reconnecting()
 def claim_run(run_id: uuid.UUID, *, worker: str) -> int | None:
     """Begin an attempt of a waiting run and return its number; None where there's nothing to begin."""
-    rows = statements.rows_of(
+    number: int | None
+    ((number,),) = statements.rows_of(
         "claim",
         run_id=run_id,
         worker=worker[:200],
         trace_id=context.current().trace_id[:32],
         lease_seconds=conf.lease_seconds(),
     )
-    return int(rows[0][0]) if rows else None
+    return number
 
 
 def set_aside(run_id: uuid.UUID, name: str) -> bool:
@@ -168,7 +169,7 @@ def _write_end(
     *,
     tried: AttemptOutcome | None = None,
 ) -> bool:
-    rows = statements.rows_of(
+    ((number,),) = statements.rows_of(
         "finish",
         run_id=run_id,
         attempt=attempt,
@@ -177,9 +178,9 @@ def _write_end(
         result=result,
         error=describe_error(error) if error else "",
     )
-    if not rows:
+    if number is None:
         note_stale(run_id, attempt)
-    return bool(rows)
+    return number is not None
 
 
 @transaction.atomic
