@@ -28,6 +28,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "contributor": ("blog.add_post", "blog.change_post", "blog.add_image", "images.add_picture"),
     "moderator": (
         *("blog.change_comment", "blog.delete_comment", "blog.review_post", "blog.unpublish_post"),
+        *("blog.view_report", "blog.change_report"),
         *("images.add_picture", "chat.add_room", "chat.moderate_room"),
     ),
     "reader": ("images.add_picture",),

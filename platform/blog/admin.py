@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from blog.models import Category, Comment, Image, OldAddress, Post, Tag
+from blog.models import Category, Comment, Image, OldAddress, Post, Report, Subscription, Tag
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
@@ -64,6 +64,22 @@ class ImageAdmin(ReadOnlyAdmin):
 
 @admin.register(Comment)
 class CommentAdmin(ReadOnlyAdmin):
-    list_display = ("id", "post", "author", "created_at")
+    list_display = ("id", "post", "author", "state", "created_at")
+    list_filter = ("state",)
     list_select_related = ("post", "author")
+    ordering = ("-id",)
+
+
+@admin.register(Report)
+class ReportAdmin(ReadOnlyAdmin):
+    list_display = ("id", "comment", "reporter", "reason", "created_at", "decision", "decided_by")
+    list_filter = ("reason", "decision")
+    list_select_related = ("comment", "reporter", "decided_by")
+    ordering = ("-id",)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin):
+    list_display = ("id", "user", "author", "category", "post", "created_at")
+    list_select_related = ("user", "author", "category", "post")
     ordering = ("-id",)

@@ -6,7 +6,7 @@ from django import forms
 
 from blog import limits
 from blog.errors import BlogError, InvalidError
-from blog.models import Category
+from blog.models import Category, Report
 
 
 class BlogForm(forms.Form):
@@ -123,10 +123,31 @@ class ReviewForm(BlogForm):
 
 
 class CommentForm(BlogForm):
+    parent = forms.IntegerField(required=False, widget=forms.HiddenInput)
     body = forms.CharField(
         label="Your comment",
         strip=False,
         max_length=limits.COMMENT_BYTES,
         widget=_text_area(rows=5),
-        help_text="Markdown: emphasis, links, lists, quotes and code.",
+        help_text="Markdown: emphasis, links, lists, quotes and code. @name tells somebody of it.",
     )
+
+
+class ReportForm(BlogForm):
+    reason = forms.ChoiceField(label="What is wrong with it", choices=Report.Reason.choices)
+    note = forms.CharField(
+        label="More about it",
+        required=False,
+        max_length=limits.REPORT_CHARACTERS,
+        widget=_text_area(rows=3),
+        help_text="Moderators alone see this, and that it was you.",
+    )
+
+
+class DecisionForm(BlogForm):
+    """What a moderator decides; the button says it."""
+
+    decision = forms.ChoiceField(
+        choices=[("dismissed", "Leave it"), ("hidden", "Hide"), ("deleted", "Delete"), ("visible", "Show again")]
+    )
+    note = forms.CharField(required=False, max_length=limits.REPORT_CHARACTERS)

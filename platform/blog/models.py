@@ -240,9 +240,18 @@ class Image(models.Model):
 
 @audit.track(exclude=["body_html"])
 class Comment(models.Model):
-    """What a reader says to a post."""
+    """What a reader says to a post, or replies to another; replies of a thread stand below its first comment."""
+
+    class State(models.TextChoices):
+        VISIBLE = "visible", "Visible"
+        HIDDEN = "hidden", "Hidden by a moderator"
+        DELETED = "deleted", "Deleted"
 
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="comments")
+    # What it replies to, and the first comment of that thread; None of a first comment.
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, related_name="replies", null=True, blank=True)
+    thread = models.ForeignKey("self", on_delete=models.CASCADE, related_name="+", null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.VISIBLE, db_default=State.VISIBLE)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="comments")
     body_markdown = models.TextField()
     body_html = models.TextField(editable=False)
@@ -250,7 +259,16 @@ class Comment(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["post", "id"], name="blog_comment_post_order")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(parent__isnull=True, thread__isnull=True) | Q(parent__isnull=False, thread__isnull=False),
+                name="blog_comment_thread_iff_reply",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["post", "id"], name="blog_comment_post_order"),
+            models.Index(fields=["post", "id"], condition=Q(thread__isnull=True), name="blog_comment_first"),
+        ]
 
     def __str__(self) -> str:
         return f"comment {self.pk} on {self.post_id}"
@@ -260,6 +278,104 @@ class Comment(models.Model):
         return reverse("blog:comment", args=[self.pk])
 
     @property
+    def is_visible(self) -> bool:
+        """Whether its words are shown: neither hidden nor deleted."""
+        return self.state == self.State.VISIBLE
+
+    @property
+    def shown_markdown(self) -> str:
+        """What readers see of its words, as they were written; empty where it's nothing."""
+        return self.body_markdown if self.is_visible else ""
+
+    @property
+    def shown_html(self) -> str:
+        """What readers see of its words; empty where it's nothing."""
+        return self.body_html if self.is_visible else ""
+
+    @property
     def is_edited(self) -> bool:
         """Whether the text was changed after it was first sent."""
         return self.updated_at > self.created_at
+
+
+@audit.track()
+class Report(models.Model):
+    """Somebody says that a comment shouldn't stand there; a moderator decides."""
+
+    class Reason(models.TextChoices):
+        SPAM = "spam", "Spam or advertising"
+        ABUSE = "abuse", "Insults or threats"
+        OFF_TOPIC = "off_topic", "Has nothing to do with the post"
+        OTHER = "other", "Something else"
+
+    class Decision(models.TextChoices):
+        OPEN = "", "Waits for a moderator"
+        DISMISSED = "dismissed", "Dismissed"
+        HIDDEN = "hidden", "The comment was hidden"
+        DELETED = "deleted", "The comment was deleted"
+
+    comment = models.ForeignKey(Comment, on_delete=models.CASCADE, related_name="reports")
+    reporter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=10, choices=Reason.choices)
+    note = models.CharField(max_length=limits.REPORT_CHARACTERS, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    decision = models.CharField(max_length=10, choices=Decision.choices, blank=True, default=Decision.OPEN)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["comment", "reporter"], condition=Q(decision=""), name="blog_report_one_open"
+            ),
+        ]
+        indexes = [models.Index("comment", condition=Q(decision=""), name="blog_report_open")]
+
+    def __str__(self) -> str:
+        return f"report {self.pk} of {self.comment_id}"
+
+
+@audit.track()
+class Subscription(models.Model):
+    """Somebody wants to hear of what an author publishes, of a category's new posts, or of what is said to a post."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="subscriptions")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followers", null=True, blank=True
+    )
+    category = models.ForeignKey(Category, on_delete=models.CASCADE, related_name="followers", null=True, blank=True)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="followers", null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(author__isnull=False, category__isnull=True, post__isnull=True)
+                | Q(author__isnull=True, category__isnull=False, post__isnull=True)
+                | Q(author__isnull=True, category__isnull=True, post__isnull=False),
+                name="blog_subscription_to_one_thing",
+            ),
+            # By what is followed first: that's how followers are found.
+            *(
+                models.UniqueConstraint(fields=[what, "user"], name=f"blog_subscription_{what}_once")
+                for what in ("author", "category", "post")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"subscription {self.pk} of {self.user_id}"
+
+
+@audit.exempt(reason="How far the followers of a post or comment have been told; what they are told is recorded.")
+class Announcement(models.Model):
+    """News that followers are told of, in batches: that of a post stays, so that it's told once."""
+
+    post = models.OneToOneField(Post, on_delete=models.CASCADE, related_name="+", null=True)
+    comment = models.OneToOneField(Comment, on_delete=models.CASCADE, related_name="+", null=True)
+    told_up_to = models.BigIntegerField(default=0, help_text="The id of the last follower who was told.")
+    is_done = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"announcement {self.pk}"

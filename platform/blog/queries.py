@@ -1,17 +1,20 @@
 """What is read from the blog. Lists leave the bodies in the database, and fetch authors along."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, NullIf
 
 from accounts.models import User
 from blog import limits, rules
-from blog.models import Category, Comment, OldAddress, PendingCopy, Post, Status, Tag
+from blog.models import Category, Comment, OldAddress, PendingCopy, Post, Report, Status, Subscription, Tag
 from blog.sanitizing import Picture
 
 _NEWEST_FIRST = (F("published_at").desc(), F("id").desc())
+_TEXTS_OF_POST = ("post__body_html", "post__body_markdown", "post__document")
 _NAMES = User.objects.only("id", "username", "display_name")
 
 
@@ -128,16 +131,30 @@ def reviewers_of(post: Post) -> QuerySet[User]:
 
 def with_comment_counts(posts: QuerySet[Post]) -> QuerySet[Post]:
     """Return `posts`, each with `comment_count`."""
-    return posts.annotate(comment_count=Count("comments", distinct=True))
+    visible = Q(comments__state=Comment.State.VISIBLE)
+    return posts.annotate(comment_count=Count("comments", distinct=True, filter=visible))
 
 
 def comments_of(post: Post) -> QuerySet[Comment]:
-    """Return a post's comments with their authors, oldest first."""
+    """Return a post's comments with their authors, oldest first, replies among them."""
     names = ("author__username", "author__display_name")
     comments = Comment.objects.filter(post=post).select_related("author")
     return comments.only(
-        "id", "post_id", "body_markdown", "body_html", "created_at", "updated_at", "author_id", *names
+        *("id", "post_id", "parent_id", "thread_id", "state", "body_markdown", "body_html", "created_at", "updated_at"),
+        *("author_id", *names),
     ).order_by("id")
+
+
+def threads_of(post: Post) -> QuerySet[Comment]:
+    """Return the first comments of a post's threads, as `comments_of`."""
+    return comments_of(post).filter(thread__isnull=True)
+
+
+def replies_in(post: Post, threads: Iterable[int]) -> QuerySet[Comment]:
+    """Return the replies in some threads, as `comments_of`, each with the name of whom it replies to."""
+    replies = comments_of(post).filter(thread__in=list(threads))
+    name = Coalesce(NullIf("parent__author__display_name", Value("")), "parent__author__username")
+    return replies.annotate(replies_to=name)
 
 
 def comments_visible_to(user: rules.Visitor) -> QuerySet[Comment]:
@@ -145,9 +162,48 @@ def comments_visible_to(user: rules.Visitor) -> QuerySet[Comment]:
     return Comment.objects.filter(post__in=_visible_to(user).values("pk")).select_related("author", "post__author")
 
 
+def reported_comments() -> QuerySet[Comment]:
+    """Return the comments that wait for a moderator, what was reported first before the others, with `open_reports`."""
+    waiting = Report.objects.filter(decision=Report.Decision.OPEN)
+    first = waiting.filter(comment=OuterRef("pk")).order_by("pk").values("pk")[:1]
+    reports = waiting.select_related("reporter").order_by("pk")
+    comments = Comment.objects.annotate(first_report=Subquery(first)).filter(first_report__isnull=False)
+    shown = comments.select_related("author", "post").defer(*_TEXTS_OF_POST)
+    return shown.prefetch_related(Prefetch("reports", reports, to_attr="open_reports")).order_by("first_report")
+
+
+def hidden_comments() -> QuerySet[Comment]:
+    """Return the comments that moderators have hidden, newest first."""
+    hidden = Comment.objects.filter(state=Comment.State.HIDDEN).select_related("author", "post")
+    return hidden.defer(*_TEXTS_OF_POST).order_by("-id")
+
+
+def reports_visible_to(user: rules.Visitor) -> QuerySet[Report]:
+    """Return what was reported: to moderators all of it, to others what they reported."""
+    reports = Report.objects.select_related("reporter", "decided_by", "comment")
+    if rules.can_see_reports(user):
+        return reports
+    return reports.filter(reporter=user) if isinstance(user, User) else reports.none()
+
+
+def subscriptions_of(user: User) -> QuerySet[Subscription]:
+    """Return what `user` follows, the latest first."""
+    found = Subscription.objects.filter(user=user).select_related("author", "category", "post")
+    return found.defer(*_TEXTS_OF_POST).order_by("-id")
+
+
+def is_following(user: rules.Visitor, what: User | Category | Post) -> bool:
+    """Whether `user` is told of its news."""
+    if not isinstance(user, User):
+        return False
+    field = "author" if isinstance(what, User) else "category" if isinstance(what, Category) else "post"
+    return Subscription.objects.filter(user=user, **{field: what}).exists()
+
+
 def page_of_comment(comment: Comment) -> int:
-    """Return the number of the page of comments on which `comment` stands."""
-    before = Comment.objects.filter(post_id=comment.post_id, id__lt=comment.pk).count()
+    """Return the number of the page of comments on which `comment` stands, below the first of its thread."""
+    first = comment.thread_id or comment.pk
+    before = Comment.objects.filter(post_id=comment.post_id, thread__isnull=True, id__lt=first).count()
     return before // limits.COMMENTS_PER_PAGE + 1
 
 

@@ -5,20 +5,26 @@
   with their own posts, at once or at a time to come, and changes what is published;
 - others ask for a review: who reviews (`blog.review_post`) sees what waits for it, and publishes it or sends it back,
   unless it's their own;
-- moderators review, take any post back to draft (`blog.unpublish_post`) and delete any comment (`blog.delete_comment`);
-- whoever is logged in comments on a published post, and changes or deletes their own comments;
+- moderators review, take any post back to draft (`blog.unpublish_post`), change and delete any comment
+  (`blog.change_comment`, `blog.delete_comment`), and decide on those that were reported (`blog.change_report`);
+- whoever is logged in comments on a published post, replies, reports others' comments, changes their own for a quarter
+  of an hour and deletes them at any time;
 - administrators do everything (`blog.manage_post`).
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.utils import timezone
 
 import audit
 from accounts.models import User
+from blog import limits
 from blog.errors import NotAllowedError
-from blog.models import Comment, Post, Status
+from blog.models import Category, Comment, Post, Status
 
 Visitor: TypeAlias = User | AnonymousUser
 
@@ -91,18 +97,52 @@ def can_comment_on(user: Visitor, post: Post) -> bool:
     return isinstance(user, User) and user.is_active and post.is_published
 
 
+def can_reply_to(user: Visitor, comment: Comment) -> bool:
+    """Whether `user` may answer the comment, as long as its words are there."""
+    return comment.is_visible and can_comment_on(user, comment.post)
+
+
 def can_edit_comment(user: Visitor, comment: Comment) -> bool:
-    """Whether `user` may change the words: nobody puts words into another's mouth, but an administrator can."""
-    is_own = isinstance(user, User) and user.is_active and comment.author_id == user.pk
-    return is_own or can_manage_any_post(user)
+    """Whether `user` may change the words: one's own for a while, and moderators any."""
+    if not comment.is_visible or not isinstance(user, User) or not user.is_active:
+        return False
+    is_fresh = timezone.now() < comment.created_at + timedelta(minutes=limits.EDIT_WINDOW_MINUTES)
+    is_own = comment.author_id == user.pk and is_fresh
+    return is_own or user.has_perm("blog.change_comment") or can_manage_any_post(user)
 
 
 def can_delete_comment(user: Visitor, comment: Comment) -> bool:
-    """Whether `user` may take the comment away."""
-    return can_edit_comment(user, comment) or user.has_perm("blog.delete_comment")
+    """Whether `user` may take the comment away for good."""
+    if comment.state == Comment.State.DELETED or not isinstance(user, User) or not user.is_active:
+        return False
+    return comment.author_id == user.pk or user.has_perm("blog.delete_comment") or can_manage_any_post(user)
 
 
-def require(rule: Callable[[Any, Any], bool], user: Visitor, target: Post | Comment | None, *, action: str) -> None:
+def can_report_comment(user: Visitor, comment: Comment) -> bool:
+    """Whether `user` may tell moderators of the comment."""
+    return isinstance(user, User) and user.is_active and comment.is_visible and comment.author_id != user.pk
+
+
+def can_see_reports(user: Visitor, target: None = None) -> bool:
+    """Whether `user` sees what was reported."""
+    return user.has_perm("blog.view_report") or can_manage_any_post(user)
+
+
+def can_moderate_comment(user: Visitor, comment: Comment) -> bool:
+    """Whether `user` may hide the comment, show it again, and decide what was reported of it: never of their own."""
+    if can_manage_any_post(user):
+        return True
+    return user.has_perm("blog.change_report") and comment.author_id != user.pk
+
+
+def can_follow(user: Visitor, what: User | Category | Post) -> bool:
+    """Whether `user` may be told of its news: of what everybody sees, and of others."""
+    if not isinstance(user, User) or not user.is_active:
+        return False
+    return what.is_published if isinstance(what, Post) else what != user
+
+
+def require(rule: Callable[[Any, Any], bool], user: Visitor, target: models.Model | None, *, action: str) -> None:
     """Raise unless `rule(user, target)` holds; the ledger remembers the denial.
 
     Raises:

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from accounts.models import User
 from blog import limits
-from blog.models import Category, Comment, Post, Tag
+from blog.models import Category, Comment, Post, Report, Subscription, Tag
 
 
 class WriterSerializer(serializers.ModelSerializer[User]):
@@ -106,13 +106,73 @@ class SendBackInput(serializers.Serializer[Any]):
 
 class CommentSerializer(serializers.ModelSerializer[Comment]):
     author = WriterSerializer(read_only=True)
-    body = serializers.CharField(source="body_markdown", read_only=True)
+    body = serializers.CharField(source="shown_markdown", read_only=True, help_text="Empty unless it's visible.")
+    body_html = serializers.CharField(source="shown_html", read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
+    parent: serializers.PrimaryKeyRelatedField[Comment] = serializers.PrimaryKeyRelatedField(  # type: ignore[assignment]
+        read_only=True, help_text="What it replies to."
+    )
+    thread: serializers.PrimaryKeyRelatedField[Comment] = serializers.PrimaryKeyRelatedField(
+        read_only=True, help_text="The first comment of its thread; none of a first one."
+    )
 
     class Meta:
         model = Comment
-        fields: ClassVar[list[str]] = ["id", "url", "author", "body", "body_html", "created_at", "updated_at"]
+        fields: ClassVar[list[str]] = [
+            *("id", "url", "author", "parent", "thread", "state", "body", "body_html", "created_at", "updated_at")
+        ]
 
 
-class CommentInput(serializers.Serializer[Any]):
+class CommentChange(serializers.Serializer[Any]):
     body = serializers.CharField(trim_whitespace=False, help_text="Markdown, at most 10,000 bytes.")
+
+
+class CommentInput(CommentChange):
+    parent = serializers.IntegerField(  # type: ignore[assignment]
+        required=False, help_text="The comment that this one replies to."
+    )
+
+
+class ReportInput(serializers.Serializer[Any]):
+    reason = serializers.ChoiceField(choices=Report.Reason.choices)
+    note = serializers.CharField(max_length=limits.REPORT_CHARACTERS, required=False, allow_blank=True)
+
+
+class ReportSerializer(serializers.ModelSerializer[Report]):
+    reporter = WriterSerializer(read_only=True)
+    decided_by = WriterSerializer(read_only=True)
+
+    class Meta:
+        model = Report
+        fields: ClassVar[list[str]] = [
+            *("id", "comment", "reporter", "reason", "note", "created_at", "decision", "decided_by", "decided_at")
+        ]
+
+
+class DecisionInput(serializers.Serializer[Any]):
+    decision = serializers.ChoiceField(choices=["dismissed", "hidden", "deleted", "visible"])
+    note = serializers.CharField(max_length=limits.REPORT_CHARACTERS, required=False, allow_blank=True)
+
+
+class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):
+    author: serializers.SlugRelatedField[User] = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    post: serializers.SlugRelatedField[Post] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+
+    class Meta:
+        model = Subscription
+        fields: ClassVar[list[str]] = ["id", "author", "category", "post", "created_at"]
+
+
+class SubscriptionInput(serializers.Serializer[Any]):
+    """One of them."""
+
+    author = serializers.CharField(required=False, help_text="A username.")
+    category = serializers.CharField(required=False, help_text="A slug.")
+    post = serializers.CharField(required=False, help_text="A slug.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse none and several."""
+        if len(attrs) != 1:
+            raise serializers.ValidationError("Give one of author, category and post.")
+        return attrs

@@ -10,7 +10,21 @@ from blog.models import OldAddress, Post
 
 # What stands in the same place of an address: /blog/new/ and the like, now or soon.
 RESERVED = frozenset(
-    {"archive", "author", "authors", "categories", "category", "comments", "drafts", "edit", "feed", "media", "new"}
+    {
+        "archive",
+        "author",
+        "authors",
+        "categories",
+        "category",
+        "comments",
+        "drafts",
+        "edit",
+        "feed",
+        "following",
+        "media",
+        "moderation",
+        "new",
+    }
     | {"page", "posts", "preview", "search", "tag", "tags"}
 )
 _VERSION_DOT = re.compile(r"(?<=\w)\.(?=\w)")

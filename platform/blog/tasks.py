@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from blog import actions
+from blog.actions.announcing import tell_next_followers
 from blog.caching import warming
 from caching.errors import AwayError
 
@@ -22,3 +23,9 @@ def warm_cache() -> int:
         return warming.warm_cache().made
     except AwayError:  # the next one comes soon, and pages are made without a cache meanwhile
         return 0
+
+
+@shared_task(name="blog.tell_followers")  # type: ignore[untyped-decorator]
+def tell_followers(announcement_id: int) -> int:
+    """Tell the next followers of some news, and return how many there were."""
+    return tell_next_followers(announcement_id)

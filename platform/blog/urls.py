@@ -1,6 +1,18 @@
 from django.urls import path
 
-from blog.views import commenting, editor, feeds, history, reading, reviewing, searching, sitemaps, writing
+from blog.views import (
+    commenting,
+    editor,
+    feeds,
+    following,
+    history,
+    moderating,
+    reading,
+    reviewing,
+    searching,
+    sitemaps,
+    writing,
+)
 
 app_name = "blog"
 urlpatterns = [
@@ -31,6 +43,13 @@ urlpatterns = [
     path("blog/author/<str:username>/", reading.author, name="author"),
     path("blog/comments/<int:pk>/", reading.comment, name="comment"),
     path("blog/comments/<int:pk>/edit/", commenting.edit_comment, name="edit_comment"),
+    path("blog/comments/<int:pk>/report/", moderating.report, name="report_comment"),
+    path("blog/comments/<int:pk>/decide/", moderating.decide, name="decide"),
+    path("blog/moderation/", moderating.queue, name="moderation"),
+    path("blog/following/", following.following, name="following"),
+    path("blog/author/<str:username>/follow/", following.follow_author, name="follow_author"),
+    path("blog/category/<slug:slug>/follow/", following.follow_category, name="follow_category"),
+    path("blog/<slug:slug>/follow/", following.follow_post, name="follow_post"),
     path("blog/comments/<int:pk>/delete/", commenting.delete_comment, name="delete_comment"),
     path("blog/<slug:slug>/", reading.post, name="post"),
     path("blog/<slug:slug>/edit/", writing.edit_post, name="edit_post"),

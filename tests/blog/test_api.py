@@ -153,6 +153,11 @@ def test_the_schema_names_the_addresses(client: Client) -> None:
         "/api/blog/posts/{slug}/unschedule/",
         "/api/blog/posts/{slug}/comments/",
         "/api/blog/comments/{id}/",
+        "/api/blog/comments/{id}/report/",
+        "/api/blog/comments/{id}/decide/",
+        "/api/blog/reports/",
+        "/api/blog/subscriptions/",
+        "/api/blog/subscriptions/{id}/",
         "/api/blog/categories/",
         "/api/blog/tags/",
     }

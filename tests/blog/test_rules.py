@@ -44,7 +44,11 @@ def test_of_a_published_post(rule: Any, allowed: set[str], people: dict[str, Any
 
 @pytest.mark.parametrize(
     ("rule", "allowed"),
-    [(rules.can_edit_comment, {"reader", "admin"}), (rules.can_delete_comment, {"reader", "moderator", "admin"})],
+    [
+        (rules.can_edit_comment, {"reader", "moderator", "admin"}),
+        (rules.can_delete_comment, {"reader", "moderator", "admin"}),
+        (rules.can_moderate_comment, {"moderator", "admin"}),
+    ],
 )
 def test_of_a_comment(rule: Any, allowed: set[str], people: dict[str, Any], post: Post, reader: User) -> None:
     comment = actions.add_comment(post, author=reader, body="Mine.")

@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from blog import rules
 from blog.actions.addresses import move_post
+from blog.actions.announcing import announce_post
 from blog.actions.texts import checked_description, checked_title, normalised, set_body
 from blog.errors import ConflictError
 from blog.models import Post, Status
@@ -105,6 +106,7 @@ def release(post: Post) -> None:
     post.status, post.published_at = Status.PUBLISHED, timezone.now()
     post.publish_at, post.scheduled_by, post.review_note = None, None, ""
     post.save(update_fields=["status", "published_at", "publish_at", "scheduled_by", "review_note"])
+    announce_post(post)
 
 
 def unpublish_post(post: Post, *, actor: User) -> Post:

@@ -8,11 +8,11 @@ from rest_framework.response import Response
 from blog import actions, queries
 from blog.api.base import BlogView, told_to_client
 from blog.models import Comment
-from blog.serializers import CommentInput, CommentSerializer
+from blog.serializers import CommentChange, CommentInput, CommentSerializer
 
 
 class CommentList(BlogView):
-    """The comments on a post, oldest first."""
+    """The comments on a post, oldest first, replies among them."""
 
     queryset = Comment.objects.none()
     serializer_class = CommentSerializer
@@ -27,22 +27,23 @@ class CommentList(BlogView):
 
     @extend_schema(tags=["blog"], request=CommentInput, responses={201: CommentSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Comment on a published post."""
+        """Comment on a published post, or reply to a comment."""
         post = self.post_named(slug)
         values = self.valid(CommentInput(data=request.data))
+        parent = Comment(pk=values["parent"]) if "parent" in values else None
         with told_to_client():
-            comment = actions.add_comment(post, author=self.member, **values)
+            comment = actions.add_comment(post, author=self.member, body=values["body"], parent=parent)
         return Response(CommentSerializer(comment).data, status=status.HTTP_201_CREATED)
 
 
 class CommentDetail(BlogView):
     serializer_class = CommentSerializer
 
-    @extend_schema(tags=["blog"], request=CommentInput, responses=CommentSerializer)
+    @extend_schema(tags=["blog"], request=CommentChange, responses=CommentSerializer)
     def patch(self, request: Request, pk: int) -> Response:
-        """Change the words of a comment."""
+        """Change the words of a comment: one's own for a quarter of an hour, moderators any."""
         comment = self.comment_numbered(pk)
-        values = self.valid(CommentInput(data=request.data))
+        values = self.valid(CommentChange(data=request.data))
         with told_to_client():
             comment = actions.edit_comment(comment, actor=self.member, **values)
         return Response(CommentSerializer(comment).data)

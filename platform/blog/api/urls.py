@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from blog.api import comments, life, posts, taxonomy
+from blog.api import comments, discussion, life, posts, taxonomy
 
 api_urlpatterns = [
     path("posts/", posts.PostList.as_view(), name="blog-post-list"),
@@ -19,4 +19,9 @@ api_urlpatterns = [
     path("categories/", taxonomy.CategoryList.as_view(), name="blog-category-list"),
     path("tags/", taxonomy.TagList.as_view(), name="blog-tag-list"),
     path("comments/<int:pk>/", comments.CommentDetail.as_view(), name="blog-comment"),
+    path("comments/<int:pk>/report/", discussion.CommentReport.as_view(), name="blog-comment-report"),
+    path("comments/<int:pk>/decide/", discussion.CommentDecision.as_view(), name="blog-comment-decide"),
+    path("reports/", discussion.ReportList.as_view(), name="blog-report-list"),
+    path("subscriptions/", discussion.SubscriptionList.as_view(), name="blog-subscription-list"),
+    path("subscriptions/<int:pk>/", discussion.SubscriptionDetail.as_view(), name="blog-subscription"),
 ]

@@ -1,10 +1,11 @@
 """Counts and short lists that pages ask for again and again."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from blog.caching.kinds import POST, POSTS
 from blog.models import Comment, Post, Status
@@ -33,19 +34,34 @@ def published_count() -> int:
 
 
 def comment_counts(posts: Collection[int]) -> dict[int, int]:
-    """Return how many comments each of some posts has."""
+    """Return how many comments each of some posts has that can be read."""
 
     def count(missing: Collection[int]) -> dict[int, int]:
-        rows = Comment.objects.filter(post__in=missing).order_by().values_list("post").annotate(Count("pk"))
+        shown = Comment.objects.filter(post__in=missing, state=Comment.State.VISIBLE)
+        rows = shown.order_by().values_list("post").annotate(Count("pk"))
         return dict.fromkeys(missing, 0) | dict(rows)
 
     return values("blog.comments", posts, count, kind=POST)
 
 
-def comment_authors(post: Post, page: Any) -> list[tuple[int, int]]:
-    """Return the comments of a page as pairs of their id and their author's."""
+def thread_count(post: Post) -> int:
+    """Return how many threads of comments a post has."""
 
-    def read(missing: Collection[int]) -> dict[int, list[tuple[int, int]]]:
-        return {post.pk: [(comment.pk, comment.author_id) for comment in page]}
+    def count(missing: Collection[int]) -> dict[int, int]:
+        return {post.pk: Comment.objects.filter(post=post, thread__isnull=True).count()}
 
-    return values(f"blog.comment-authors.{page.number}", [post.pk], read, kind=POST)[post.pk]
+    return values("blog.threads", [post.pk], count, kind=POST)[post.pk]
+
+
+Stub = tuple[int, int, datetime, str]
+
+
+def comment_stubs(post: Post, page: Any) -> list[Stub]:
+    """Return of each comment in a page's threads what decides who may do what: its id, author, time and state."""
+
+    def read(missing: Collection[int]) -> dict[int, list[Stub]]:
+        first = [comment.pk for comment in page]
+        rows = Comment.objects.filter(Q(pk__in=first) | Q(thread__in=first), post=post).order_by("id")
+        return {post.pk: list(rows.values_list("id", "author_id", "created_at", "state"))}
+
+    return values(f"blog.comment-stubs.{page.number}", [post.pk], read, kind=POST)[post.pk]

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from blog import actions, rules
 from blog.errors import InvalidError
 from blog.forms import CommentForm
+from blog.models import Comment
 from blog.views.answering import for_members, member, visible_comment, visible_post
 from blog.views.reading import post_page
 
@@ -20,7 +21,12 @@ def add_comment(request: HttpRequest, slug: str) -> HttpResponse:
     form = CommentForm(request.POST)
     if form.is_valid():
         try:
-            comment = actions.add_comment(post, author=member(request), body=form.cleaned_data["body"])
+            comment = actions.add_comment(
+                post,
+                author=member(request),
+                body=form.cleaned_data["body"],
+                parent=Comment(pk=form.cleaned_data["parent"]) if form.cleaned_data["parent"] else None,
+            )
         except InvalidError as error:
             form.add_invalid(error)
         else:

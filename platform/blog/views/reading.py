@@ -1,7 +1,5 @@
 """Pages for everybody: home, the archive and its shelves, a post with its comments."""
 
-from typing import Any
-
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,6 +14,7 @@ from blog.caching.kinds import CATEGORY, TAG
 from blog.forms import BlogForm, CommentForm, ReviewForm
 from blog.models import Category, Comment, Post, Status
 from blog.outlines import Outline
+from blog.threads import as_text, rights_on, threads_on
 from blog.views.answering import for_members, member, visible_comment
 from caching.dependencies import depends_on
 from caching.pages import shared_page
@@ -49,7 +48,8 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
     """List the published posts of a category."""
     found = get_object_or_404(Category, slug=slug)
     depends_on(CATEGORY, found.pk)
-    return _listing(request, queries.posts_in(found), title=found.name, description=found.description, kind="Category")
+    told = {"title": found.name, "description": found.description, "kind": "Category"}
+    return _listing(request, queries.posts_in(found), followed=found, **told)
 
 
 @require_safe
@@ -69,12 +69,17 @@ def author(request: HttpRequest, username: str) -> HttpResponse:
     posts = queries.posts_by(found)
     if not posts.exists():
         raise Http404
-    return _listing(request, posts, title=found.name, kind="Posts by")
+    return _listing(request, posts, followed=found, title=found.name, kind="Posts by")
 
 
-def _listing(request: HttpRequest, posts: QuerySet[Post], **context: str) -> HttpResponse:
+def _listing(
+    request: HttpRequest, posts: QuerySet[Post], *, followed: User | Category | None = None, **context: str
+) -> HttpResponse:
     page = lists.page_of_shelf(posts, request.GET.get("page"))
-    return render(request, "blog/listing.html", {"page": page, **context})
+    can_follow = followed is not None and rules.can_follow(request.user, followed)
+    is_following = can_follow and followed is not None and queries.is_following(request.user, followed)
+    rights = {"can_follow": can_follow, "is_following": is_following}
+    return render(request, "blog/listing.html", {"page": page, **rights, **context})
 
 
 @require_safe
@@ -107,18 +112,23 @@ def post_page(
     request: HttpRequest, post: Post, *, form: BlogForm | None = None, review_form: BlogForm | None = None
 ) -> HttpResponse:
     """Show `post`; with a form that was refused, its errors and what was typed."""
-    count = counts.comment_counts([post.pk])[post.pk]
-    page = counts.CountedPaginator(queries.comments_of(post), limits.COMMENTS_PER_PAGE, count=count).get_page(
-        request.GET.get("page")
+    is_refused = form is not None or review_form is not None
+    threads = counts.CountedPaginator(
+        queries.threads_of(post), limits.COMMENTS_PER_PAGE, count=counts.thread_count(post)
     )
-    rights = _rights(request, post, page)
+    page = threads.get_page(request.GET.get("page"))
+    rights = rights_on(post, page, request.user)
+    form = form or CommentForm()
     context = {
         "post": post,
         "outline": Outline(post),
         "page": page,
-        "comments": SimpleLazyObject(lambda: [(one, *rights.get(one.pk, (False, False))) for one in page]),
-        "rights": _as_text(rights),
-        "form": form or CommentForm(),
+        "comment_count": counts.comment_counts([post.pk])[post.pk],
+        "threads": SimpleLazyObject(lambda: threads_on(post, page, rights)),
+        "rights": as_text(rights),
+        "form": form,
+        "answered": _answered(request, post, form),
+        "is_following": queries.is_following(request.user, post),
         "can_edit": rules.can_edit_post(request.user, post),
         "can_publish": not post.is_published and rules.can_publish_post(request.user, post),
         "can_unschedule": post.is_scheduled and rules.can_unschedule_post(request.user, post),
@@ -129,21 +139,13 @@ def post_page(
         "review_form": review_form or ReviewForm(initial={"version": post.version}),
         "can_comment": rules.can_comment_on(request.user, post),
     }
-    return render(request, "blog/post.html", context, status=400 if form or review_form else 200)
+    return render(request, "blog/post.html", context, status=400 if is_refused else 200)
 
 
-def _rights(request: HttpRequest, post: Post, page: Any) -> dict[int, tuple[bool, bool]]:
-    """Return of each comment on the page whether the visitor may edit and delete it."""
-    user = request.user
-    shown = [Comment(pk=pk, post=post, author_id=author) for pk, author in counts.comment_authors(post, page)]
-    return {
-        comment.pk: (rules.can_edit_comment(user, comment), rules.can_delete_comment(user, comment))
-        for comment in shown
-    }
-
-
-def _as_text(rights: dict[int, tuple[bool, bool]]) -> str:
-    """Return rights as what the comments' part is kept by: people with the same rights see the same, most with none."""
-    if not any(may_edit or may_delete for may_edit, may_delete in rights.values()):
-        return ""
-    return "".join(f"{may_edit + 2 * may_delete}" for may_edit, may_delete in rights.values())
+def _answered(request: HttpRequest, post: Post, form: BlogForm) -> Comment | None:
+    """Return the comment to which the form would reply."""
+    wanted = form.data.get("parent") or request.GET.get("reply", "")
+    if not request.user.is_authenticated or not wanted.isascii() or not wanted[:18].isdigit():
+        return None
+    found = queries.comments_of(post).filter(pk=int(wanted[:18])).first()
+    return found if found and rules.can_reply_to(request.user, found) else None
