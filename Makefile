@@ -5,11 +5,11 @@ PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lint format clean lock
+.PHONY: help setup run test bench lint format dashboards clean lock
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.run-stamp ## Make .venv and install what the platform needs
 
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev-stamp ## Check style, types and the arrows between packages
 format: $(VENV)/.dev-stamp ## Format the code
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
+
+dashboards: $(VENV)/.dev-stamp ## Write the dashboards' JSON anew from dashboards/boards
+	@$(PYTHON) -m dashboards.boards
 
 clean: ## Remove .venv and caches; .local with its data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
