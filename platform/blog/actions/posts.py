@@ -120,12 +120,18 @@ def unpublish_post(post: Post, *, actor: User) -> Post:
     return post
 
 
-def delete_post(post: Post, *, actor: User) -> None:
-    """Delete a post with its comments and images; the files go once that is certain."""
+def delete_post(post: Post, *, actor: User, version: str | None = None) -> None:
+    """Delete a post with its comments and images; the files go once that is certain.
+
+    Raises:
+        ConflictError: `version` is given, and the post is another one by now.
+    """
     rules.require(rules.can_edit_post, actor, post, action="delete_post")
     with transaction.atomic():
         post = locked_post(post)
         rules.require(rules.can_edit_post, actor, post, action="delete_post")
+        if version is not None:
+            require_version(post, version)
         for image in post.images.all():
             transaction.on_commit(partial(image.file.storage.delete, str(image.file)), robust=True)
         post.delete()

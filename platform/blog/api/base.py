@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, cast
 
 from django.db.models import QuerySet
@@ -17,6 +18,7 @@ from rest_framework.response import Response
 from accounts.models import User
 from accounts.scopes import ScopePermission
 from blog import queries
+from blog.api.conditions import conditional
 from blog.errors import ConflictError, InvalidError, NotAllowedError
 from blog.models import Comment, Post
 
@@ -56,8 +58,17 @@ class BlogView(GenericAPIView[Any]):
     permission_classes = [IsAuthenticatedOrReadOnly, ScopePermission]
     filter_backends = [OrderOfView]
 
+    last_modified: datetime | None = None
+
     def order(self) -> tuple[str, ...]:
         return ("-id",)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let readers ask whether anything changed since."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if request.method in ("GET", "HEAD") and response.status_code == 200:
+            return conditional(request, response, self.last_modified)
+        return response
 
     @property
     def member(self) -> User:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from blog import actions, queries
 from blog.api.base import BlogView, told_to_client
+from blog.api.conditions import CHANGED, IF_MATCH, IF_NONE_MATCH, NOT_MODIFIED, changed_at, etag_of, matching
 from blog.models import Post, Status
 from blog.search.queries import words_of
 from blog.serializers import PostChange, PostInput, PostListSerializer, PostSerializer
@@ -78,23 +79,34 @@ class PostDetail(BlogView):
 
     serializer_class = PostSerializer
 
-    @extend_schema(tags=["blog"], responses=PostSerializer)
+    @extend_schema(tags=["blog"], parameters=[IF_NONE_MATCH], responses={200: PostSerializer, 304: NOT_MODIFIED})
     def get(self, request: Request, slug: str) -> Response:
         """Return a post."""
-        return Response(PostSerializer(self.post_named(slug)).data)
+        post = self.post_named(slug)
+        self.last_modified = changed_at(post)
+        return Response(PostSerializer(post).data)
 
-    @extend_schema(tags=["blog"], request=PostChange, responses=PostSerializer)
+    @extend_schema(
+        tags=["blog"],
+        parameters=[IF_MATCH],
+        request=PostChange,
+        responses={200: PostSerializer, 412: CHANGED},
+    )
     def patch(self, request: Request, slug: str) -> Response:
         """Change what is given of a post."""
         post = self.post_named(slug)
         values = self.valid(PostChange(data=request.data))
-        with told_to_client():
+        with told_to_client(), matching(request, post) as version:
+            if version is not None:
+                values.setdefault("version", version)
             post = actions.update_post(post, actor=self.member, **values)
-        return Response(PostSerializer(post).data)
+        data = PostSerializer(self.post_named(post.slug)).data
+        return Response(data, headers={"ETag": etag_of(data)})
 
-    @extend_schema(tags=["blog"], responses={204: None})
+    @extend_schema(tags=["blog"], parameters=[IF_MATCH], responses={204: None, 412: CHANGED})
     def delete(self, request: Request, slug: str) -> Response:
         """Delete a post with its comments and images."""
-        with told_to_client():
-            actions.delete_post(self.post_named(slug), actor=self.member)
+        post = self.post_named(slug)
+        with told_to_client(), matching(request, post) as version:
+            actions.delete_post(post, actor=self.member, version=version)
         return Response(status=status.HTTP_204_NO_CONTENT)
