@@ -1,7 +1,7 @@
 """What is counted of the chat. What is lost on the way to a socket is counted where it's lost, by `telemetry`."""
 
 from chat.models import EventKind
-from telemetry.metrics import counter, gauge, histogram
+from telemetry.metrics import counter, gauge
 
 MESSAGES = counter("chat_messages_total", "Messages stored.", ["room"])
 EVENTS = counter(
@@ -28,9 +28,4 @@ LIMITED = counter(
 )
 PRESENT = gauge(
     "chat_present_people", "People who are in a room, counted once for each room, as this process saw last."
-)
-LAG = histogram(
-    "chat_event_lag_seconds",
-    "From an event's writing to its delivery at a socket that had missed its push.",
-    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )

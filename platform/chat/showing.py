@@ -3,9 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
+from accounts.models import User
 from chat.markdown import render_message
 from chat.models import Member, Message, Room
 from images.models import Picture
+
+MESSAGE_FIELDS = (
+    *("id", "sequence", "version", "author_id", "body", "html", "client_id", "reply_to_id", "mentions"),
+    *("created_at", "edited_at", "deleted_at", "pinned_at"),
+)
 
 
 def room(one: Room) -> dict[str, Any]:
@@ -22,18 +28,30 @@ def room(one: Room) -> dict[str, Any]:
 
 def message(one: Message, *, is_new: bool = False) -> dict[str, Any]:
     """Return a message. Its author should be loaded, reactions and pictures too, unless it `is_new` and has none."""
+    if is_new:
+        return message_row(one, one.author, [], {})
+    reactions: dict[str, list[int]] = {}
+    for reaction in one.reactions.all():
+        reactions.setdefault(reaction.emoji, []).append(reaction.user_id)
+    return message_row(one, one.author, [picture(each) for each in one.pictures.all()], reactions)
+
+
+def message_row(
+    one: Any, author: User, pictures: list[dict[str, Any]], reactions: dict[str, list[int]]
+) -> dict[str, Any]:
+    """Return a message, or a row with its `MESSAGE_FIELDS`, together with what belongs to it."""
     return {
-        "id": one.pk,
+        "id": one.id,
         "sequence": one.sequence,
         "version": one.version or one.sequence,
-        "author": {"id": one.author_id, "name": one.author.name, "username": one.author.username},
+        "author": {"id": author.pk, "name": author.name, "username": author.username},
         "body": one.body,
         "html": one.html or (render_message(one.body) if one.body else ""),  # of before there was Markdown
         "client_id": str(one.client_id) if one.client_id else None,
         "reply_to": one.reply_to_id,
         "mentions": one.mentions,
-        "pictures": [] if is_new else [picture(each) for each in one.pictures.all()],
-        "reactions": {} if is_new else _reactions(one),
+        "pictures": pictures,
+        "reactions": reactions,
         "created_at": one.created_at.isoformat(),
         "edited_at": one.edited_at.isoformat() if one.edited_at else None,
         "deleted_at": one.deleted_at.isoformat() if one.deleted_at else None,
@@ -67,10 +85,3 @@ def members(all_of_them: Iterable[Member]) -> list[dict[str, Any]]:
 def event(room_slug: str, sequence: int, kind: str, **what: Any) -> dict[str, Any]:
     """Return an event: `what` is the `message`, the `room_state` or the `member` as it's now."""
     return {"type": kind, "room": room_slug, "sequence": sequence, **what}
-
-
-def _reactions(one: Message) -> dict[str, list[int]]:
-    people: dict[str, list[int]] = {}
-    for reaction in one.reactions.all():
-        people.setdefault(reaction.emoji, []).append(reaction.user_id)
-    return people

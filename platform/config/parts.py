@@ -48,7 +48,7 @@ def sockets(port: int, local_dir: Path, *, web_port: int) -> Part:
     arguments = [
         *("-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1", "--port", str(port)),
         *("--lifespan", "off", "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "2"),
-        *("--ws-max-size", str(_LARGEST_MESSAGE_BYTES)),
+        *("--ws-max-size", str(_LARGEST_MESSAGE_BYTES), "--ws", "config.socket_protocol:SocketProtocol"),
     ]
     environment = {"PORT": str(web_port), "SOCKET_PORT": str(port)}
     return Part(

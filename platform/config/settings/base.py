@@ -229,6 +229,12 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+# --- chat: how much one person, or one address, may; see chat.conf ---------------------------------------------
+CHAT_MESSAGES_PER_MINUTE = env.int("CHAT_MESSAGES_PER_MINUTE", 120)
+CHAT_MESSAGES_PER_MINUTE_OF_ADDRESS = env.int("CHAT_MESSAGES_PER_MINUTE_OF_ADDRESS", 600)
+CHAT_SOCKETS_OF_USER = env.int("CHAT_SOCKETS_OF_USER", 20)
+CHAT_SOCKETS_OF_ADDRESS = env.int("CHAT_SOCKETS_OF_ADDRESS", 200)
+
 # --- files, language -------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
