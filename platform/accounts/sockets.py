@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
+from channels.consumer import get_handler_name
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.db import connections
@@ -63,7 +64,22 @@ class TokenBucket:
         return True
 
 
-class JsonSocket(TracedConsumer, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class _DirectDispatch:
+    """Calls handlers without Channels' own trip to a thread for each message, a third of what a delivery costs.
+
+    It's for closing old connections to the database; but whatever asks the database here does so in a thread that sees
+    to its own.
+    """
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Call the handler of a message's type."""
+        handler = getattr(self, get_handler_name(message), None)
+        if handler is None:
+            raise ValueError(f"No handler for message type {message['type']}")
+        await handler(message)
+
+
+class JsonSocket(TracedConsumer, _DirectDispatch, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """A socket whose frames are JSON objects with a `type`; `handlers()` says what each type does."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

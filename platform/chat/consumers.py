@@ -35,7 +35,7 @@ log = get_logger(__name__)
 
 TYPING_SECONDS = 6  # so long it's believed that somebody types
 _TYPING_EVERY_SECONDS = 2.0
-_DATABASE = ThreadPoolExecutor(8, thread_name_prefix="chat")
+_DATABASE = ThreadPoolExecutor(4, thread_name_prefix="chat")
 _TITLES: tuple[tuple[type[ChatError], str], ...] = (
     (GoneError, "Not found"),
     (NotAllowedError, "Not allowed"),

@@ -47,5 +47,9 @@ def _count(keys: list[str], client: Any) -> list[int]:
     with client.pipeline(transaction=False) as pipe:
         for key in keys:
             pipe.incr(key)
-            pipe.expire(key, 2 * _WINDOW_SECONDS)
-        return [int(count) for count in pipe.execute()[::2]]
+        counts = [int(count) for count in pipe.execute()]
+        for key, count in zip(keys, counts, strict=True):
+            if count == 1:
+                pipe.expire(key, 2 * _WINDOW_SECONDS)
+        pipe.execute()
+    return counts

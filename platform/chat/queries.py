@@ -11,6 +11,7 @@ from django.utils import timezone
 
 import audit
 from accounts.models import User
+from chat import statements
 from chat.models import (
     Member,
     Message,
@@ -54,10 +55,10 @@ def access_to(user: Visitor, room: Room) -> Access | None:
     """Return what `user` may do in the room; None for strangers."""
     if not isinstance(user, User):
         return None
-    role = Member.objects.filter(room=room, user=user).values_list("role", flat=True).first() or ""
-    in_force = restrictions_in_force(user).filter(Q(room=room) | Q(room__isnull=True))
-    kinds = frozenset(in_force.values_list("kind", flat=True))
-    return Access(user, room, role, kinds, is_site_moderator(user))
+    with connection.cursor() as cursor:
+        cursor.execute(statements.STANDING, {"room": room.pk, "user": user.pk})
+        role, kinds = cursor.fetchone()
+    return Access(user, room, role, frozenset(kinds), is_site_moderator(user))
 
 
 def room_visible_to(user: Visitor, slug: str) -> Access | None:
@@ -192,23 +193,6 @@ def search_messages(
 
 # --- read and unread -------------------------------------------------------------------------------------------------
 
-_UNREAD = """
-SELECT room.id, room.slug, coalesce(mark.sequence, 0), room.last_sequence, unread.count, unread.mentions
-FROM chat_room room
-LEFT JOIN chat_readmark mark ON mark.room_id = room.id AND mark.user_id = %(user)s
-CROSS JOIN LATERAL (
-    SELECT count(*), count(*) FILTER (WHERE %(user)s = ANY (few.mentions)) AS mentions
-    FROM (
-        SELECT message.mentions FROM chat_message message
-        WHERE message.room_id = room.id AND message.sequence > coalesce(mark.sequence, 0)
-            AND message.author_id <> %(user)s AND message.deleted_at IS NULL
-        LIMIT %(most)s
-    ) few
-) unread
-WHERE room.id = ANY (%(rooms)s)
-ORDER BY room.slug
-"""
-
 
 def unread_of(user: User) -> list[dict[str, object]]:
     """Return how much `user` hasn't read, of each room that they belong to or have read in; counted up to a hundred."""
@@ -226,10 +210,10 @@ def _unread(user: User, room_ids: list[int]) -> list[dict[str, object]]:
     if not room_ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(_UNREAD, {"user": user.pk, "most": MOST_UNREAD, "rooms": room_ids})
+        cursor.execute(statements.UNREAD, {"user": user.pk, "most": MOST_UNREAD, "rooms": room_ids})
         return [
             {"room": slug, "read": read, "last_sequence": last, "unread": unread, "mentions": mentions}
-            for _, slug, read, last, unread, mentions in cursor.fetchall()
+            for slug, read, last, unread, mentions in cursor.fetchall()
         ]
 
 

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -50,7 +50,7 @@ class Socket(Protocol):
     sending_since: float | None
 
     async def tell(self, text: str) -> None: ...
-    async def show_out(self, code: int, reason: str, why: str) -> None: ...
+    def show_out(self, code: int, reason: str, why: str) -> Coroutine[None, None, None]: ...
     def cut_off(self) -> None: ...
 
 
@@ -127,7 +127,10 @@ class Watch:
         look = await in_database(self._look, mine, keys, gone, executor=_THREAD)
         self._was_here = mine
         known, self._last = self._last, {access.room.pk: access.room.last_sequence for access in look.accesses.values()}
-        visits = [asyncio.create_task(self._visit(socket, look, known)) for socket in sockets]
+        visits = []
+        for socket in sockets:
+            if (visit := self._seen(socket, look, known)) is not None:
+                visits.append(asyncio.create_task(_finish(visit)))
         if visits:
             # Side by side, and not waited for: one that reads slowly holds up nobody else, and is cut off next time.
             self._visits |= (await asyncio.wait(visits, timeout=TICK_SECONDS))[1]
@@ -169,38 +172,46 @@ class Watch:
             for room_id, people in here.items()
         }
 
-    async def _visit(self, socket: Socket, look: _Look, known: dict[int, int]) -> None:
-        try:
-            await self._see_to(socket, look, known)
-        except Exception as error:  # it left meanwhile
-            log.info("chat.visit_failed", error=f"{type(error).__name__}: {error}")
-
-    async def _see_to(self, socket: Socket, look: _Look, known: dict[int, int]) -> None:
+    def _seen(self, socket: Socket, look: _Look, known: dict[int, int]) -> Coroutine[None, None, None] | None:
+        """Return what is to be done about a socket; None, as a rule."""
         before = socket.access
         now = look.accesses.get((before.user.pk, before.room.pk))
         is_logged_out = socket.session_key is not None and socket.session_key not in look.sessions
         if is_logged_out or (now is not None and now.user.password != before.user.password):
-            await socket.show_out(NOT_LOGGED_IN, "You are logged out.", "logged_out")
-        elif now is None or not now.can_enter:
-            await socket.show_out(NOT_FOUND, "There is no such room.", "no_access")
-        elif _has_lost(before, now):
-            await socket.show_out(NOT_PERMITTED, "Your role here has changed. Load the page again.", "role_lost")
-        else:
-            socket.access = now
-            await self._tell(socket, look, known)
+            return socket.show_out(NOT_LOGGED_IN, "You are logged out.", "logged_out")
+        if now is None or not now.can_enter:
+            return socket.show_out(NOT_FOUND, "There is no such room.", "no_access")
+        if _has_lost(before, now):
+            return socket.show_out(NOT_PERMITTED, "Your role here has changed. Load the page again.", "role_lost")
+        socket.access = now
+        texts = self._untold(socket, look, known)
+        return _tell(socket, texts) if texts else None
 
-    async def _tell(self, socket: Socket, look: _Look, known: dict[int, int]) -> None:
+    def _untold(self, socket: Socket, look: _Look, known: dict[int, int]) -> list[str]:
         room = socket.access.room
+        texts = []
         # What was there a tick ago had the time of a tick to be pushed.
-        last = min(known.get(room.pk, 0), room.last_sequence)
-        if socket.told_sequence < last:
+        if socket.told_sequence < min(known.get(room.pk, 0), room.last_sequence):
             socket.told_sequence = room.last_sequence
             metrics.BEHIND.inc()
-            await socket.tell(orjson.dumps({"type": "sequence", "last_sequence": room.last_sequence}).decode())
-        text = look.here.get(room.pk, "")
-        if text and text != socket.told_here:
-            socket.told_here = text
-            await socket.tell(text)
+            texts.append(orjson.dumps({"type": "sequence", "last_sequence": room.last_sequence}).decode())
+        here = look.here.get(room.pk, "")
+        if here and here != socket.told_here:
+            socket.told_here = here
+            texts.append(here)
+        return texts
+
+
+async def _tell(socket: Socket, texts: list[str]) -> None:
+    for text in texts:
+        await socket.tell(text)
+
+
+async def _finish(visit: Coroutine[None, None, None]) -> None:
+    try:
+        await visit
+    except Exception as error:  # it left meanwhile
+        log.info("chat.visit_failed", error=f"{type(error).__name__}: {error}")
 
 
 def _has_lost(before: Access, now: Access) -> bool:

@@ -230,7 +230,9 @@ async def test_who_says_too_much_is_closed_and_it_is_recorded_once(
 
 async def test_a_person_has_so_many_tabs_and_no_more(enter: Enter, room: Room, ann: User, settings: Any) -> None:
     settings.CHAT_SOCKETS_OF_USER = 2
-    first, _ = await enter(ann), await enter(ann)
+    first, second = await enter(ann), await enter(ann)
+    for socket in (first, second):
+        assert (await socket.receive())["type"] == "hello"
     assert (await (await enter(ann)).receive_event())["code"] == 1008
     assert await Event.objects.filter(action="chat.room.entered", outcome="denied").acount() == 1
     await first.disconnect()

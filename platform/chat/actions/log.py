@@ -7,12 +7,10 @@ import orjson
 from django.db import connection, transaction
 
 from accounts.models import User
-from chat import metrics, showing
+from chat import metrics, showing, statements
 from chat.errors import ConflictError, GoneError
 from chat.models import EventKind, Member, Message, Room, RoomEvent
 from notifications.push import push_to_group
-
-_NEXT = "UPDATE chat_room SET last_sequence = last_sequence + 1 WHERE id = %s RETURNING last_sequence, archived_at"
 
 
 def group_of(room: Room) -> str:
@@ -43,13 +41,45 @@ def next_sequence(room: Room, *, even_archived: bool = False) -> int:
         ConflictError: it's archived.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_NEXT, [room.pk])
+        cursor.execute(statements.NEXT_SEQUENCE, [room.pk])
         row = cursor.fetchone()
     if row is None:
         raise GoneError("There is no such room.")
     if row[1] is not None and not even_archived:
         raise ConflictError("The room is archived.")
     return int(row[0])
+
+
+def say(message: Message) -> None:
+    """Store a new message under the room's next number, and its event; fills in what the database gave it.
+
+    Raises:
+        GoneError: there's no such room any more.
+        ConflictError: it's archived.
+    """
+    values: dict[str, Any] = {
+        "room": message.room_id,
+        "author": message.author_id,
+        "body": message.body,
+        "html": message.html,
+        "client_id": message.client_id,
+        "reply_to": message.reply_to_id,
+        "mentions": message.mentions,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statements.SAY, values)
+        row = cursor.fetchone()
+    if row is None:
+        lock(message.room)
+        raise ConflictError("The room is archived.")
+    message.pk, message.sequence, message.created_at = row
+    message.version = message.sequence
+    message._state.adding, message._state.db = False, connection.alias
+
+
+def tell_of(message: Message, *, shown: dict[str, Any]) -> None:
+    """Push a new message on commit; `shown` is what is told of it."""
+    _push_on_commit(message.room, message.sequence, EventKind.MESSAGE_CREATED, message=shown)
 
 
 def note_message(message: Message, sequence: int, kind: EventKind, *, shown: dict[str, Any]) -> None:

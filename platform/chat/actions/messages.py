@@ -4,11 +4,11 @@ import unicodedata
 import uuid
 from collections.abc import Sequence
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
-from chat import limits, markdown, metrics, queries, rules, showing
-from chat.actions.log import lock, next_sequence, note_message
+from chat import limits, markdown, metrics, queries, rules, showing, statements
+from chat.actions.log import lock, next_sequence, note_message, say, tell_of
 from chat.actions.telling import tell_people
 from chat.errors import ConflictError, GoneError, InvalidError, InvalidMessageError
 from chat.models import LONGEST_BODY, EventKind, Message, Reaction, Room
@@ -68,7 +68,10 @@ def send_message(
 
 
 def _stored(room: Room, author: User, client_id: uuid.UUID) -> Message | None:
-    return queries.with_all(room.messages.all()).filter(author=author, client_id=client_id).first()
+    with connection.cursor() as cursor:
+        cursor.execute(statements.STORED, [room.pk, author.pk, client_id])
+        row = cursor.fetchone()
+    return queries.message_in(room, row[0]) if row else None
 
 
 def _store(
@@ -79,12 +82,8 @@ def _store(
     chosen = _pictures(actor, pictures)
     people = _mentioned(room, body)
     html = markdown.render_message(body, {user.username: user.pk for user in people}) if body else ""
-    # From here on others who write here wait.
-    sequence = next_sequence(room)
-    message = Message.objects.create(
+    message = Message(
         room=room,
-        sequence=sequence,
-        version=sequence,
         author=actor,
         body=body,
         html=html,
@@ -92,10 +91,11 @@ def _store(
         reply_to=answered,
         mentions=sorted(user.pk for user in people),
     )
+    say(message)  # from here on others who write here wait
     if chosen:
         message.pictures.set(chosen)
     shown = {**showing.message(message, is_new=True), "pictures": [showing.picture(one) for one in chosen]}
-    note_message(message, sequence, EventKind.MESSAGE_CREATED, shown=shown)
+    tell_of(message, shown=shown)
     tell_people(message, people, answered)
     transaction.on_commit(lambda: metrics.MESSAGES.labels(room=room.slug).inc(), robust=True)
     return message

@@ -5,16 +5,9 @@ from functools import partial
 from django.db import connection, transaction
 
 from accounts.models import User
-from chat import queries
+from chat import queries, statements
 from chat.models import Room
 from notifications.push import push_to_group
-
-_MARK = """
-INSERT INTO chat_readmark (room_id, user_id, sequence, read_at)
-SELECT id, %(user)s, least(%(sequence)s, last_sequence), now() FROM chat_room WHERE id = %(room)s
-ON CONFLICT (room_id, user_id) DO UPDATE SET sequence = excluded.sequence, read_at = excluded.read_at
-    WHERE chat_readmark.sequence < excluded.sequence
-"""
 
 
 def group_of_reader(user_id: int) -> str:
@@ -26,7 +19,7 @@ def group_of_reader(user_id: int) -> str:
 def mark_read(room: Room, sequence: int, *, actor: User) -> dict[str, object]:
     """Note that the actor has read up to a number, never back from it; return what is unread there now."""
     with connection.cursor() as cursor:
-        cursor.execute(_MARK, {"user": actor.pk, "sequence": sequence, "room": room.pk})
+        cursor.execute(statements.MARK_READ, {"user": actor.pk, "sequence": sequence, "room": room.pk})
         has_moved = cursor.rowcount > 0
     unread = queries.unread_in(actor, room)
     if has_moved:
