@@ -16,6 +16,7 @@ class Case:
     fires: Series
     silent: Series
     at: str = "60m"
+    every: str = "1m"  # how often rules are evaluated
 
 
 def _requests(status: str, values: str, *, method: str = "GET", route: str = "/blog/", kind: str = "count") -> Series:
@@ -59,6 +60,11 @@ CASES = [
         _check("redis", "failed", "0+4x60"),
         {**_check("redis", "failed", "0x50 0+1x9"), **_check("migrations", "failed", "0+4x60")},
         at="51m",
+    ),
+    Case(
+        "MaintenanceTurnsAway",
+        _counter("ops_maintenance_turned_away_total", 'kind="http"', "0+1x60"),
+        _counter("ops_maintenance_turned_away_total", 'kind="http"', "9x60"),
     ),
     # --- tasks
     Case("CeleryWorkersGone", _counter("celery_workers", "", "1x10 0x50"), _counter("celery_workers", "", "1x60")),
@@ -152,7 +158,7 @@ CASES = [
             **_counter("audit_events_total", 'action="a.b.c"', "9x40 9+1x20"),
         },
     ),
-    Case("LedgerDenialsUnusual", _denied("0x1500 0+3x30"), _denied("0+3x1530"), at="1525m"),
+    Case("LedgerDenialsUnusual", _denied("0x1500 0+3x30"), _denied("0+3x1530"), at="1525m", every="5m"),
     # --- PostgreSQL and Redis
     Case("PostgresDown", {'pg_up{job="postgresql"}': "1x30 0x30"}, {'pg_up{job="postgresql"}': "1x60"}),
     Case(

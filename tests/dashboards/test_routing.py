@@ -63,6 +63,7 @@ def alert(name: str, **labels: str) -> dict[str, str]:
         ({"alertname": "PostgresDown", "job": "postgresql"}, alert("HttpRouteFails", http_route="/")),
         ({"alertname": "PostgresDown", "job": "postgresql"}, alert("SloBudgetBurnsFast", slo="availability")),
         ({"alertname": "RedisDown", "job": "redis"}, alert("SocketsDropMessages", reason="over_capacity")),
+        (alert("MaintenanceTurnsAway"), alert("HttpRouteFails", http_route="/")),
         (alert("CeleryWorkersGone"), alert("CeleryQueueLong", queue="mail")),
         (alert("TargetDown", job="collector"), alert("SpansDropped")),
     ],

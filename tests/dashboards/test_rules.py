@@ -71,7 +71,7 @@ def test_an_alert_fires_and_stays_silent(case: Case, tmp_path: Path) -> None:
     fires = unit("fires", case.fires, promql_expr_test=[firing(case.alert, case.at, is_firing=True)])
     silent = unit("silent", case.silent, promql_expr_test=[firing(case.alert, case.at, is_firing=False)])
     tests = [fires] if case.alert == "Watchdog" else [fires, silent]
-    passed, told = run_promtool(tmp_path, tests, [file_of(case.alert)])
+    passed, told = run_promtool(tmp_path, tests, [file_of(case.alert)], every=case.every)
     assert passed, told
 
 
@@ -161,6 +161,25 @@ def test_a_burn_that_is_over_pages_no_more_and_few_errors_never_do(tmp_path: Pat
             unit("over", over, promql_expr_test=[firing(page, "100m", is_firing=False)]),
             unit("few", few, promql_expr_test=[firing(page, "375m", is_firing=False)]),
             unit("many", many, promql_expr_test=[firing(page, "375m", is_firing=True)]),
+        ],
+        [SLO_FILE],
+        every="5m",
+    )
+    assert passed, told
+
+
+def test_whom_maintenance_turns_away_the_budget_is_not_charged_for(tmp_path: Path) -> None:
+    failing = events("availability", "0+50x200", "0+50x200")
+    turned_away = {f'ops_maintenance_turned_away_total{{{JOB}, kind="http"}}': "0+50x200"}
+    passed, told = run_promtool(
+        tmp_path,
+        [
+            unit("fails", failing, promql_expr_test=[firing("SloBudgetBurnsFast", "70m", is_firing=True)]),
+            unit(
+                "maintenance",
+                failing | turned_away,
+                promql_expr_test=[firing("SloBudgetBurnsFast", "70m", is_firing=False)],
+            ),
         ],
         [SLO_FILE],
         every="5m",
