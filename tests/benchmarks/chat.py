@@ -177,7 +177,7 @@ def measure_messages(place: Any, options: argparse.Namespace) -> dict[str, float
 
 
 async def _talk(port: int, cookies: list[str], seconds: float) -> dict[str, Any]:
-    from tests.chat.talker import Talker
+    from tests.chat.talker import Talker, pause
 
     async def look() -> dict[str, Any]:
         raise SystemExit("A client was told to begin anew.")
@@ -189,7 +189,7 @@ async def _talk(port: int, cookies: list[str], seconds: float) -> dict[str, Any]
     ]
     living = [asyncio.create_task(talker.live()) for talker in talkers]
     while not all(talker.connections for talker in talkers):
-        await asyncio.sleep(0.05)
+        await pause(0.05)
     begun = time.monotonic()
     answers: list[float] = []
 
@@ -200,11 +200,11 @@ async def _talk(port: int, cookies: list[str], seconds: float) -> dict[str, Any]
             await talker.say(f"Message {said} of somebody who has a lot to say")
             said += 1
             while talker.waiting:
-                await asyncio.sleep(0.004)
+                await pause(0.004)
                 if time.monotonic() - sent_at > 20:
                     await talker.say_again()
             answers.append(time.monotonic() - sent_at)
-            await asyncio.sleep(max(0.0, _SAY_EVERY_SECONDS - (time.monotonic() - sent_at)))
+            await pause(max(0.0, _SAY_EVERY_SECONDS - (time.monotonic() - sent_at)))
         return said
 
     said = sum(await asyncio.gather(*(speak(talker) for talker in talkers)))
@@ -215,7 +215,7 @@ async def _talk(port: int, cookies: list[str], seconds: float) -> dict[str, Any]
         lacking = sum(one.state.have < last[place % _ROOMS] for place, one in enumerate(talkers))
         if not lacking:
             break
-        await asyncio.sleep(0.1)
+        await pause(0.1)
     for talker in talkers:
         await talker.leave()
     await asyncio.wait(living, timeout=20)

@@ -102,22 +102,28 @@ class Soak:
         return await self._compare(room, caught_up)
 
     async def _talk(self, end: float) -> None:
+        from tests.chat.talker import pause
+
         while (now := time.monotonic()) < end:
             await self.random.choice(self.talkers).say(f"Message **{self.said}**")
             self.said += 1
-            await asyncio.sleep(min(self.random.expovariate(self.options.per_second), max(0.0, end - now)))
+            await pause(min(self.random.expovariate(self.options.per_second), max(0.0, end - now)))
 
     async def _act(self, end: float, room: Any) -> None:
+        from tests.chat.talker import pause
+
         while time.monotonic() < end:
             done = await asyncio.to_thread(act, room, self.random)
             self.by_hand[done] += 1
-            await asyncio.sleep(0.5)
+            await pause(0.5)
 
     async def _restart(self, begun: float, end: float) -> None:
         """Redis and the sockets' process, each once gently and once by force."""
+        from tests.chat.talker import pause
+
         faults = [("redis", False), ("sockets", False), ("redis", True), ("sockets", True)]
         for number, (name, is_killed) in enumerate(faults, 1):
-            await asyncio.sleep(max(0.0, begun + (end - begun) * number / (len(faults) + 1) - time.monotonic()))
+            await pause(max(0.0, begun + (end - begun) * number / (len(faults) + 1) - time.monotonic()))
             await asyncio.to_thread(self.place.stop, name, is_killed=is_killed)
             start = self.place.start_redis if name == "redis" else self.place.start_sockets
             # On this thread: what a thread starts ends with it.
@@ -126,6 +132,8 @@ class Soak:
 
     async def _catch_up(self, room: Any) -> float:
         """Wait until nobody lacks anything; return how many seconds that took."""
+        from tests.chat.talker import pause
+
         begun = time.monotonic()
         while (waited := time.monotonic() - begun) < _CATCH_UP_SECONDS:
             last = (await asyncio.to_thread(snapshot, room.pk))["last_sequence"]
@@ -133,7 +141,7 @@ class Soak:
                 break
             for talker in self.talkers:
                 await talker.say_again()
-            await asyncio.sleep(0.25)
+            await pause(0.25)
         return waited
 
     async def _compare(self, room: Any, caught_up: float) -> dict[str, Any]:

@@ -18,6 +18,17 @@ _SAY_AGAIN_SECONDS = 10.0
 Snapshot = Callable[[], Awaitable[Frame]]
 
 
+async def pause(seconds: float) -> None:
+    """Let others go on for so long."""
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    timer = loop.call_later(seconds, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
+
+
 class Talker:
     """One person's page of a room."""
 
@@ -56,7 +67,7 @@ class Talker:
                         await self._receive(text)
             self._socket = None
             if not self._is_over:
-                await asyncio.sleep(self._random.uniform(0.1, 1.0))
+                await pause(self._random.uniform(0.1, 1.0))
 
     async def leave(self) -> None:
         """Close the page."""

@@ -11,9 +11,9 @@ import audit
 from chat import actions, queries
 from chat.api.base import ChatView, told_to_client
 from chat.api.serializers import (
+    MessageReportSerializer,
     NewRestrictionSerializer,
     ReportReasonSerializer,
-    ReportSerializer,
     RestrictionSerializer,
     VerdictSerializer,
 )
@@ -26,14 +26,14 @@ _BEFORE = OpenApiParameter("before", OpenApiTypes.INT, description="The id of th
 class MessageReport(ChatView):
     """Asks the moderators to look at a message."""
 
-    @extend_schema(tags=["chat"], request=ReportReasonSerializer, responses={201: ReportSerializer})
+    @extend_schema(tags=["chat"], request=ReportReasonSerializer, responses={201: MessageReportSerializer})
     def post(self, request: Request, slug: str, message_id: int) -> Response:
         """Report a message; twice is once."""
         _, message = self.message(slug, message_id)
         reason = self.valid(ReportReasonSerializer)["reason"]
         with told_to_client():
             report = actions.report_message(message, actor=self.member, reason=reason)
-        return Response(ReportSerializer(report).data, status=status.HTTP_201_CREATED)
+        return Response(MessageReportSerializer(report).data, status=status.HTTP_201_CREATED)
 
 
 class ReportList(ChatView):
@@ -42,7 +42,7 @@ class ReportList(ChatView):
     @extend_schema(
         tags=["chat"],
         parameters=[OpenApiParameter("state", OpenApiTypes.STR, enum=ReportState.values), _BEFORE],
-        responses=ReportSerializer(many=True),
+        responses=MessageReportSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         """Return reports, newest first, to those who moderate."""
@@ -51,13 +51,13 @@ class ReportList(ChatView):
             reports = reports.filter(state=state)
         if (before := self.number("before")) is not None:
             reports = reports.filter(pk__lt=before)
-        return Response(ReportSerializer(reports[:_MOST], many=True).data)
+        return Response(MessageReportSerializer(reports[:_MOST], many=True).data)
 
 
 class ReportResolve(ChatView):
     """Answers a report."""
 
-    @extend_schema(tags=["chat"], request=VerdictSerializer, responses=ReportSerializer)
+    @extend_schema(tags=["chat"], request=VerdictSerializer, responses=MessageReportSerializer)
     def post(self, request: Request, report_id: int) -> Response:
         """Dismiss a report, or delete its message; and mute or ban its author in the room."""
         report = queries.reports_visible_to(request.user).filter(pk=report_id).first()
@@ -68,7 +68,7 @@ class ReportResolve(ChatView):
         values = self.valid(VerdictSerializer)
         with told_to_client():
             report = actions.resolve_report(report, actor=self.member, verdict=values.pop("action"), **values)
-        return Response(ReportSerializer(report).data)
+        return Response(MessageReportSerializer(report).data)
 
 
 class RestrictionList(ChatView):

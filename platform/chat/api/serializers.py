@@ -177,7 +177,7 @@ class ReportReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
 
 
-class ReportSerializer(serializers.ModelSerializer[Report]):
+class MessageReportSerializer(serializers.ModelSerializer[Report]):
     message_id = serializers.IntegerField()
     room = serializers.SlugField(source="message.room.slug")
     author = PersonSerializer(source="message.author")
