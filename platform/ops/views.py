@@ -1,5 +1,6 @@
-"""The request page and the ways to it, for whoever may follow requests."""
+"""How the platform does, the request page and the ways to it, for whoever may follow requests."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -16,6 +17,10 @@ from audit.errors import FilterError, SearchTooLongError
 from audit.reading.access import access_of
 from audit.values import dumps
 from ops import data, links, lookup, story
+from ops.pulse import drawing, sampling, series
+from ops.pulse.verdicts import verdicts
+from tasks.models import TaskRun
+from tasks.queries import dead_among
 from telemetry.context import is_request_id
 
 View: TypeAlias = Callable[..., HttpResponseBase]
@@ -27,6 +32,29 @@ def _for_followers(view: View) -> View:
     """Let in those who may follow requests, and only to read."""
     permitted = permission_required("accounts.view_request_page", raise_exception=True)(view)
     return require_safe(login_required(permitted))
+
+
+@_for_followers
+def overview(request: HttpRequest) -> HttpResponse:
+    """How the platform does now and did over the last hour; `?format=json` gives the series."""
+    shown: dict[str, Any] = {"problem": ""}
+    try:
+        samples = sampling.kept()
+    except redis.RedisError:
+        samples, shown["problem"] = [], "The store of samples doesn't answer. The platform runs all the same."
+    now = time.time()
+    signals = series.signals(samples)
+    if request.GET.get("format") == "json":
+        told = {signal.key: {"unit": signal.unit, "points": signal.points} for signal in signals}
+        return _json({"signals": told, "problem": shown["problem"]}, 200)
+    if len(samples) > 1:
+        shown["verdicts"] = verdicts(samples, signals)
+        shown["pictures"] = [drawing.picture(signal, now) for signal in signals]
+        shown["age_seconds"] = round(now - samples[-1].at)
+        shown["is_old"] = now - samples[-1].at > 4 * sampling.EVERY_SECONDS
+    if request.user.has_perm("tasks.view_taskrun"):
+        shown["dead_count"] = dead_among(TaskRun.objects.all()).count()
+    return render(request, "ops/overview.html", shown)
 
 
 @_for_followers
