@@ -127,6 +127,17 @@ CASES = [
     ),
     # --- sockets
     Case(
+        "SocketsGone",
+        {
+            **_counter("config_processes", 'process="sockets", release="0.1.0"', "1x30 0x30"),
+            **_counter("config_processes", 'process="web", release="0.1.0"', "1x60"),
+        },
+        {
+            **_counter("config_processes", 'process="sockets", release="0.1.0"', "1x30 0x30"),
+            **_counter("config_processes", 'process="sockets", release="0.2.0"', "0x30 1x30"),
+        },
+    ),
+    Case(
         "SocketsDropMessages",
         _counter("channel_layer_dropped_messages_total", 'reason="slow_consumer"', "0+1x60"),
         {

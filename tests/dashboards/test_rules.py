@@ -75,7 +75,7 @@ def test_an_alert_fires_and_stays_silent(case: Case, tmp_path: Path) -> None:
     assert passed, told
 
 
-@pytest.mark.parametrize("alert", ["CeleryWorkersGone", "CeleryBeatSilent", "PlatformDown"])
+@pytest.mark.parametrize("alert", ["CeleryWorkersGone", "CeleryBeatSilent", "SocketsGone", "PlatformDown"])
 def test_what_is_not_there_at_all_fires_too(alert: str, tmp_path: Path) -> None:
     passed, told = run_promtool(
         tmp_path,
@@ -238,10 +238,13 @@ def test_every_runbook_says_what_it_means_how_to_confirm_and_how_to_fix() -> Non
         assert f"]({name})" in index, name
 
 
-def test_every_dashboard_that_an_alert_names_exists() -> None:
-    uids = {json.loads(path.read_text())["uid"] for path in (DASHBOARDS / "json").glob("*.json")}
-    named = {re.split(r"/d/|\?", alert["annotations"]["dashboard_url"])[1] for alert in alerts().values()}
-    assert named <= (uids or named), named - uids
+def test_every_dashboard_and_variable_that_an_alert_links_to_exists() -> None:
+    boards = [json.loads(path.read_text()) for path in (DASHBOARDS / "json").glob("*.json")]
+    variables = {board["uid"]: {variable["name"] for variable in board["templating"]["list"]} for board in boards}
+    for name, alert in alerts().items():
+        _, uid, *query = re.split(r"/d/|\?", alert["annotations"]["dashboard_url"])
+        assert uid in variables, name
+        assert set(re.findall(r"var-(\w+)=", "".join(query))) <= variables[uid], name
 
 
 def test_every_text_of_an_alert_is_filled_in(tmp_path: Path) -> None:
