@@ -4,12 +4,18 @@ from telemetry import conf
 from telemetry.logs import get_logger
 from telemetry.metrics import counter
 from telemetry.tracing.attributes import REPEATED_STATEMENTS
-from telemetry.tracing.work import Work
+from telemetry.tracing.work import Work, running
 
 log = get_logger("database")
 REPEATED = counter(
     "db_repeated_statements_total", "Pieces of work that ran one query too often (N+1).", ["origin", "operation"]
 )
+
+
+def begin_anew() -> None:
+    """Count from zero: what follows does the same for the next of many, such as a page that is made ahead."""
+    if (work := running()) is not None:
+        work.repeats.clear()
 
 
 def tell(work: Work, operation: str) -> None:
@@ -19,7 +25,7 @@ def tell(work: Work, operation: str) -> None:
     REPEATED.labels(work.origin, operation).inc()
     marks = []
     for statement, site in work.repeat_sites.items():
-        count = work.repeats[statement]
+        count = work.repeats.get(statement, conf.repeats_allowed() + 1)
         marks.append(f"{statement.summary} ({count} times)" + (f" at {site}" if site else ""))
         log.warning(
             "db.repeated_statement",

@@ -65,6 +65,12 @@ def test_a_query_that_repeats_is_warned_of_with_its_place(
     assert mark.startswith(f"SELECT auth_group ({count} times) at tests/telemetry/views.py:")
 
 
+def test_the_same_for_each_of_many_is_no_repetition(client: Client, finished_spans: Finished) -> None:
+    client.get(f"/t/alike/{conf.repeats_allowed() + 5}/")
+
+    assert "db.repeated_statements" not in root(finished_spans())["attributes"]
+
+
 def test_as_often_as_allowed_is_no_repetition(client: Client, finished_spans: Finished) -> None:
     client.get(f"/t/repeating/{conf.repeats_allowed()}/")
 

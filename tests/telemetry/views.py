@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import include, path
 
+from telemetry.database import repeats
+
 
 def fine(request: HttpRequest, number: int = 0) -> HttpResponse:
     return HttpResponse(b"fine")
@@ -28,6 +30,14 @@ def repeating(request: HttpRequest, count: int) -> HttpResponse:
     for number in range(count):
         Group.objects.filter(pk=number).first()
     return HttpResponse()
+
+
+def many_alike(request: HttpRequest, count: int) -> HttpResponse:
+    """Do the same for each of many, with one query each."""
+    for number in range(count):
+        repeats.begin_anew()
+        Group.objects.filter(pk=number).exists()
+    return HttpResponse("ok")
 
 
 def repeating_in_a_template(request: HttpRequest) -> HttpResponse:
@@ -94,6 +104,7 @@ urlpatterns: list[Any] = [
     path("t/broken/", broken),
     path("t/waiting/", waiting),
     path("t/repeating/<int:count>/", repeating),
+    path("t/alike/<int:count>/", many_alike),
     path("t/template/", repeating_in_a_template),
     path("t/committing/", committing),
     path("t/rolling-back/", rolling_back),

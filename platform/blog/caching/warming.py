@@ -11,6 +11,7 @@ from blog import limits, queries
 from blog.caching.counts import published_count
 from caching import pages
 from caching.errors import NotForAllError
+from telemetry.database import repeats
 from telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -46,6 +47,7 @@ def warm_cache(*, posts: int = POSTS, progress: Progress | None = None) -> Repor
     for number, address in enumerate(addresses):
         if progress:
             progress(number, len(addresses), address)
+        repeats.begin_anew()
         try:
             if pages.warm(address, older_than_seconds=_RENEWED_AFTER_SECONDS):
                 report.made += 1
