@@ -268,6 +268,7 @@ class Comment(models.Model):
         indexes = [
             models.Index(fields=["post", "id"], name="blog_comment_post_order"),
             models.Index(fields=["post", "id"], condition=Q(thread__isnull=True), name="blog_comment_first"),
+            models.Index("id", condition=Q(state="hidden"), name="blog_comment_hidden"),
         ]
 
     def __str__(self) -> str:

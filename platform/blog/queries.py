@@ -167,7 +167,7 @@ def reported_comments() -> QuerySet[Comment]:
     waiting = Report.objects.filter(decision=Report.Decision.OPEN)
     first = waiting.filter(comment=OuterRef("pk")).order_by("pk").values("pk")[:1]
     reports = waiting.select_related("reporter").order_by("pk")
-    comments = Comment.objects.annotate(first_report=Subquery(first)).filter(first_report__isnull=False)
+    comments = Comment.objects.filter(pk__in=waiting.values("comment")).annotate(first_report=Subquery(first))
     shown = comments.select_related("author", "post").defer(*_TEXTS_OF_POST)
     return shown.prefetch_related(Prefetch("reports", reports, to_attr="open_reports")).order_by("first_report")
 

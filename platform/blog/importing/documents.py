@@ -43,6 +43,10 @@ class Document:
     category: str = ""
     tags: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    # Of the authors, in their order, where the names don't tell them.
+    usernames: tuple[str, ...] = ()
+    # Whether it says itself by what it's known, as what was exported from here does.
+    is_exported: bool = False
 
     @property
     def is_draft(self) -> bool:
@@ -61,7 +65,8 @@ def read_document(file: Path, root: Path, *, default_author: str = "") -> Docume
     if relative.name == "index" and relative.parent.name:
         relative = relative.parent
     path = _text(fields, "path").strip("/") or relative.as_posix()
-    _require_storable(path)
+    identity = _text(fields, "identity")
+    _require_storable(identity or path)
     title = _text(fields, "title")
     if not title:
         raise ImportFileError('it has no title; add title = "…" to the front matter')
@@ -72,7 +77,7 @@ def read_document(file: Path, root: Path, *, default_author: str = "") -> Docume
     return Document(
         file=file,
         folder=file.parent,
-        identity=path,
+        identity=identity or path,
         slug=_text(fields, "slug") or name,
         title=title,
         authors=_authors(fields, default_author),
@@ -82,6 +87,8 @@ def read_document(file: Path, root: Path, *, default_author: str = "") -> Docume
         category=category,
         tags=(*_words(fields, "tags", "tag"), *further),
         aliases=_aliases(fields),
+        usernames=_usernames(fields),
+        is_exported=bool(identity),
     )
 
 
@@ -149,6 +156,15 @@ def _authors(fields: Mapping[str, Any], default: str) -> tuple[str, ...]:
     if not cleaned:
         raise ImportFileError('it has no author; add authors = ["…"], or give --author NAME')
     return cleaned
+
+
+def _usernames(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    value = fields.get("usernames") or []
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ImportFileError('its usernames are no list; write usernames = ["…"], as many as authors')
+    if value and len(value) != len(_authors(fields, "")):
+        raise ImportFileError("it has another number of usernames than of authors; give one for each, or none")
+    return tuple(value)
 
 
 def _words(fields: Mapping[str, Any], *names: str) -> list[str]:

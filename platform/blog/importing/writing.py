@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
+from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.db.models import Q
@@ -23,6 +25,7 @@ from blog.importing.bundles import Bundle, read_image
 from blog.importing.documents import Document
 from blog.models import Category, Image, Post, Status, image_path
 from blog.sanitizing import Picture
+from blog.slugs import path_of
 from blog.taxonomy import tags_named
 
 Outcome = Literal["created", "updated", "unchanged"]
@@ -50,11 +53,20 @@ def write_document(document: Document, bundle: Bundle, *, is_dry_run: bool = Fal
         InvalidError: a text isn't.
     """
     with _files_kept_on_commit(is_dry_run) as stored, transaction.atomic():
-        post = Post.objects.select_for_update().filter(source_path=document.identity).first()
+        post = _known(document)
         written = _update(post, document, bundle, stored) if post else _create(document, bundle, stored)
         if is_dry_run:
             transaction.set_rollback(True)
     return written
+
+
+def _known(document: Document) -> Post | None:
+    """Return the document's post, locked: imported from there, or written here and exported from its address."""
+    posts = Post.objects.select_for_update()
+    imported = posts.filter(source_path=document.identity).first()
+    if imported or not document.is_exported or document.identity != path_of(document.slug):
+        return imported
+    return posts.filter(source_path__isnull=True, slug=document.slug).first()
 
 
 @contextmanager
@@ -72,7 +84,7 @@ def _files_kept_on_commit(is_dry_run: bool) -> Iterator[list[str]]:
 
 
 def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
-    author, *coauthors = _users(document.authors)
+    author, *coauthors = _users(document)
     images = _store_new(bundle.found, {}, stored)
     now = timezone.now()
     post = Post(
@@ -101,7 +113,7 @@ def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
 
 
 def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -> Written:
-    author, *coauthors = _users(document.authors)
+    author, *coauthors = _users(document)
     existing = {image.name: image for image in post.images.all()}
     checksums = {name: image.checksum_sha256 for name, image in existing.items()}
     renewed = _store_new(bundle.found, checksums, stored)
@@ -182,17 +194,21 @@ def _category(name: str) -> Category | None:
     return Category.objects.create(slug=slug, name=name)
 
 
-def _users(names: tuple[str, ...]) -> list[User]:
-    """Return an account for each name, the existing one where there is; new ones are inactive and can't log in."""
+def _users(document: Document) -> list[User]:
+    """Return an account for each author, the existing one where there is; new ones are inactive and can't log in."""
     users: dict[str, User] = {}
-    for name in names:
-        username = slugify(name)[:_LONGEST_NAME] or slugify(name, allow_unicode=True)[:_LONGEST_NAME]
+    for name, given in zip_longest(document.authors, document.usernames, fillvalue=""):
+        username = given or slugify(name)[:_LONGEST_NAME] or slugify(name, allow_unicode=True)[:_LONGEST_NAME]
         if not username or "\x00" in name:
             raise ImportFileError(f"its author {name!r} has no letters; write the name")
         user = User.objects.filter(username=username).first()
         if user is None:
             user = User(username=username, display_name=name[:_LONGEST_NAME], is_active=False)
             user.set_unusable_password()
+            try:
+                user.clean_fields(exclude=["password"])
+            except ValidationError as error:
+                raise ImportFileError(f"its author {username[:80]!r} can't be a username; use letters") from error
             user.save()
         users.setdefault(username, user)
     return list(users.values())
