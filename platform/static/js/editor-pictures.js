@@ -66,9 +66,14 @@ export function takePictures(text, button, token, say) {
   button.addEventListener("click", () => chooser.click());
 }
 
-async function upload(file, token) {
+/**
+ * Upload a picture and wait until it's ready.
+ * @param {string} [alt] what it shows, for those who can't see it
+ */
+export async function upload(file, token, alt = "") {
   const data = new FormData();
   data.set("file", file);
+  data.set("alt", alt);
   let picture = await ask(UPLOADS, { method: "POST", body: data, headers: { "X-CSRFToken": token } });
   const end = Date.now() + LONGEST_MILLISECONDS;
   while (picture.state === "waiting" || picture.state === "processing") {

@@ -21,7 +21,7 @@ function addressOf(path) {
 
 /**
  * Open a socket, and keep it open.
- * @param {string} path
+ * @param {string | (() => string)} path asked for anew at each connection where it's a function
  * @param {{onMessage?: (message: object) => void, onState?: (state: "connecting"|"open"|"offline"|"closed", detail: {code?: number, reason?: string}) => void}} handlers
  * @returns {{send: (message: object) => boolean, close: () => void}} `send` is false where the socket isn't open
  */
@@ -39,7 +39,7 @@ export function openSocket(path, { onMessage = () => {}, onState = () => {} } = 
       return; // the `online` event connects
     }
     onState("connecting", {});
-    const current = new WebSocket(addressOf(path));
+    const current = new WebSocket(addressOf(typeof path === "function" ? path() : path));
     let openedAt = 0;
     socket = current;
     current.addEventListener("open", () => {
