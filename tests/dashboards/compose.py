@@ -33,7 +33,23 @@ def resolved() -> dict[str, Any]:
     return found
 
 
+@cache
 def services() -> dict[str, dict[str, Any]]:
-    """Return the services by name."""
+    """Return the services by name; ports and volumes in their short form, which the second docker-compose lengthens."""
     found: dict[str, dict[str, Any]] = resolved()["services"]
+    for service in found.values():
+        service["ports"] = [_port(port) for port in service.get("ports", [])]
+        service["volumes"] = [_volume(volume) for volume in service.get("volumes", [])]
     return found
+
+
+def _port(port: str | dict[str, Any]) -> str:
+    if isinstance(port, str):
+        return port
+    return ":".join(str(part) for part in (port.get("host_ip"), port["published"], port["target"]) if part)
+
+
+def _volume(volume: str | dict[str, Any]) -> str:
+    if isinstance(volume, str):
+        return volume
+    return f"{volume['source']}:{volume['target']}:{'ro' if volume.get('read_only') else 'rw'}"

@@ -1,5 +1,6 @@
 """The compose file keeps the rules: nothing beyond this machine, no secret written down, bounds for all, an order."""
 
+import json
 import re
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_nobody_but_the_migration_holds_the_owners_password() -> None:
 
 
 def test_ports_are_open_to_this_machine_alone() -> None:
-    published = {name: service["ports"] for name, service in services().items() if service.get("ports")}
+    published = {name: service["ports"] for name, service in services().items() if service["ports"]}
     assert published.keys() == PUBLISHED
     for name, ports in published.items():
         for port in ports:
@@ -79,7 +80,7 @@ def test_a_service_is_bounded_and_hardened(name: str) -> None:
     assert not {"privileged", "network_mode", "pid", "ipc", "devices"} & service.keys()
     assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
     assert (service.get("user") in ("0:0", "root")) <= (name in RUNS_AS_ROOT)
-    assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
+    assert not any("docker.sock" in str(volume) for volume in service["volumes"])
 
 
 @pytest.mark.parametrize("name", sorted(yaml.safe_load(FILE.read_text())["services"]))
@@ -117,7 +118,7 @@ def test_whoever_needs_another_waits_until_it_is_well() -> None:
 def test_every_file_that_is_mounted_exists_and_can_be_read_alone() -> None:
     named = set(resolved()["volumes"])
     for name, service in services().items():
-        for volume in service.get("volumes", []):
+        for volume in service["volumes"]:
             source, target, *mode = volume.split(":")
             if source.startswith("/"):
                 assert (PROJECT / source).exists() or source.endswith("dashboards/json"), f"{name}: {source}"
@@ -195,6 +196,11 @@ def test_processes_are_started_as_make_run_starts_them(tmp_path: Any) -> None:
         assert local.keys() == composed.keys(), name
         told_apart = {key for key in local if local[key] != composed[key]}
         assert told_apart <= differing | {"--log-config"}, name
+    in_image = re.findall(r"^CMD (\[.*?\])$", (PROJECT / "Dockerfile").read_text(), re.M | re.S)[-1]
+    assert options(json.loads(in_image.replace("\\\n", ""))).keys() == {
+        "python",
+        *options(services()["web"]["command"]),
+    }
 
 
 def options(arguments: list[str]) -> dict[str, str]:
