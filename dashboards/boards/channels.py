@@ -150,12 +150,6 @@ BOARD = Board(
                     Query(rate_by("chat_replayed_events_total", _JOB), "events sent again"),
                 ),
                 lines(
-                    "How late what was missed came",
-                    "From a change's writing to its delivery; 0 where nothing was missed.",
-                    "s",
-                    Query(or_nought(quantile(0.95, "chat_event_lag_seconds", _JOB)), "p95"),
-                ),
-                lines(
                     "Closed by the server",
                     "By reason.",
                     "ops",
