@@ -26,10 +26,8 @@ def room(one: Room) -> dict[str, Any]:
     }
 
 
-def message(one: Message, *, is_new: bool = False) -> dict[str, Any]:
-    """Return a message. Its author should be loaded, reactions and pictures too, unless it `is_new` and has none."""
-    if is_new:
-        return message_row(one, one.author, [], {})
+def message(one: Message) -> dict[str, Any]:
+    """Return a message; its author, reactions and pictures should be loaded."""
     reactions: dict[str, list[int]] = {}
     for reaction in one.reactions.all():
         reactions.setdefault(reaction.emoji, []).append(reaction.user_id)

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import orjson
@@ -183,7 +183,7 @@ class Watch:
             return socket.show_out(NOT_FOUND, "There is no such room.", "no_access")
         if _has_lost(before, now):
             return socket.show_out(NOT_PERMITTED, "Your role here has changed. Load the page again.", "role_lost")
-        socket.access = now
+        socket.access = replace(now, user=before.user)  # which knows its permissions already
         texts = self._untold(socket, look, known)
         return _tell(socket, texts) if texts else None
 

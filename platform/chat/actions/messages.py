@@ -94,8 +94,9 @@ def _store(
     say(message)  # from here on others who write here wait
     if chosen:
         message.pictures.set(chosen)
-    shown = {**showing.message(message, is_new=True), "pictures": [showing.picture(one) for one in chosen]}
-    tell_of(message, shown=shown)
+    # Nobody has answered yet: nothing of it has to be looked up to show it.
+    message._prefetched_objects_cache = {"reactions": [], "pictures": chosen}  # type: ignore[attr-defined]
+    tell_of(message, shown=showing.message(message))
     tell_people(message, people, answered)
     transaction.on_commit(lambda: metrics.MESSAGES.labels(room=room.slug).inc(), robust=True)
     return message
