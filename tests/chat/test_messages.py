@@ -1,13 +1,18 @@
 """What becomes of messages: edited, deleted, answered with signs, pinned, found; and how their Markdown looks."""
 
+import threading
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from audit.models import Event
+from caching.errors import AwayError
 from chat import actions, queries
 from chat.actions.messages import EMOJI
 from chat.errors import ConflictError, InvalidError, NotAllowedError
@@ -197,3 +202,58 @@ def test_a_list_of_messages_costs_the_same_however_many_they_are(
         actions.react(sent, actor=ann, emoji="👍", is_on=True)
     with django_assert_num_queries(3):  # type: ignore[operator]
         assert len(queries.messages_before(room)) == 5
+
+
+def test_who_says_too_much_by_the_api_is_told_to_wait(
+    client: Client, room: Room, ann: User, bob: User, settings: Any
+) -> None:
+    path = "/api/chat/rooms/a-room/messages/"
+    settings.CHAT_MESSAGES_PER_MINUTE = 2
+    settings.CHAT_MESSAGES_PER_MINUTE_OF_ADDRESS = 4
+
+    def say(user: User) -> Any:
+        client.force_login(user)
+        return client.post(path, {"body": "Hello"}, content_type=JSON)
+
+    assert [say(ann).status_code for _ in range(3)] == [201, 201, 429]
+    refused = say(ann)
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert refused["Content-Type"].startswith("application/problem+json")
+    assert say(bob).status_code == 429  # the same address, which said four things by now
+    denied = Event.objects.filter(action="chat.message.limited", outcome="denied").order_by("id")
+    assert [event.changes["limit"] for event in denied] == ["user", "address"]
+
+
+def test_a_limit_that_cannot_be_asked_for_refuses_nobody(
+    room: Room, ann: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(question: Any) -> None:
+        raise AwayError
+
+    settings.CHAT_MESSAGES_PER_MINUTE = 1
+    monkeypatch.setattr("chat.limits.ask", away)
+    for body in ("one", "two"):
+        actions.send_message(room, actor=ann, body=body)
+
+
+def test_two_that_send_the_same_at_once_store_it_once(room: Room, ann: User) -> None:
+    client_id = uuid.uuid4()
+    begin = threading.Barrier(4)
+    stored: list[int] = []
+
+    def send() -> None:
+        try:
+            begin.wait(5)
+            stored.append(actions.send_message(room, actor=ann, body="Hello", client_id=client_id).pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(stored) == 4
+    assert len(set(stored)) == room.messages.count() == room.events.count() == 1
+    room.refresh_from_db()
+    assert room.last_sequence == 1

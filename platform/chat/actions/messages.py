@@ -3,6 +3,7 @@
 import unicodedata
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
@@ -95,7 +96,10 @@ def _store(
     if chosen:
         message.pictures.set(chosen)
     # Nobody has answered yet: nothing of it has to be looked up to show it.
-    message._prefetched_objects_cache = {"reactions": [], "pictures": chosen}  # type: ignore[attr-defined]
+    shown_pictures: Any = Picture.objects.none()
+    shown_pictures._result_cache = chosen
+    known = {"reactions": Reaction.objects.none(), "pictures": shown_pictures}
+    message._prefetched_objects_cache = known  # type: ignore[attr-defined]
     tell_of(message, shown=showing.message(message))
     tell_people(message, people, answered)
     transaction.on_commit(lambda: metrics.MESSAGES.labels(room=room.slug).inc(), robust=True)
