@@ -240,6 +240,18 @@ def _restore_once(running: _Servers) -> None:
             execute(sql.SQL(restart).format(sql.Literal(table), sql.Identifier(table)))
 
 
+@pytest.fixture(scope="module")
+def committed(servers: _Servers, django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Let what all tests of a module need be written and committed once; it's removed after the last of them."""
+    from django.db import connections
+
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+    _restore(servers)
+    _empty_redis(servers)
+
+
 @pytest.fixture
 def superuser(django_db_setup: None) -> Iterator[psycopg.Connection]:
     """Give a connection as superuser, in autocommit mode: it sees what is committed alone."""
@@ -335,7 +347,7 @@ def _free_ports(count: int) -> list[int]:
     return numbers
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
     """Return a function that gives so many ports on which nobody listens."""
     return _free_ports

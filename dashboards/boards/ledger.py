@@ -8,7 +8,7 @@ _JOB = 'job="$job"'
 _ACTION = 'job="$job", action=~"$action"'
 _CHECKS = 'job="$job", check="ledger"'
 _READS = 'job="$job", action=~"audit[.].*"'
-_LOGINS = 'job="$job", action=~"accounts[.](login|token|scope|session)[.].*"'
+_LOGINS = 'job="$job", action=~"accounts[.](login|token|scope)[.].*|.*[.](logged_in|logged_out|login_failed)"'
 
 BOARD = Board(
     uid="glasshouse-ledger",

@@ -1,6 +1,5 @@
 """A real Prometheus with the configuration for `make run`, beside a running platform."""
 
-import os
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from config.processes import Process, Program, stop_all
 from tests.conftest import LivePlatform, WaitUntil
-from tests.dashboards import tools
+from tests.dashboards.prometheus_server import running_prometheus
 from tests.dashboards.rule_files import alerts
-from tests.dashboards.tools import DASHBOARDS
 
 Ask = Callable[[str], Any]
 
@@ -22,44 +19,9 @@ Ask = Callable[[str], Any]
 def ask(
     live_platform: LivePlatform, free_ports: Callable[[int], list[int]], tmp_path: Path, wait_until: WaitUntil
 ) -> Iterator[Ask]:
-    """Run Prometheus; return a function that asks its API. Only ports and intervals are other than in the file."""
-    (port,) = free_ports(1)
-    config = (DASHBOARDS / "prometheus" / "local.yml").read_text()
-    for old, new in (
-        ("127.0.0.1:8000", live_platform.web_url.removeprefix("http://")),
-        ("127.0.0.1:9090", f"127.0.0.1:{port}"),
-        ("scrape_interval: 5s", "scrape_interval: 1s"),
-        ("evaluation_interval: 15s", "evaluation_interval: 1s"),
-    ):
-        assert old in config
-        config = config.replace(old, new)
-    (tmp_path / "prometheus").mkdir()
-    (tmp_path / "prometheus" / "local.yml").write_text(config)
-    (tmp_path / "rules").symlink_to(DASHBOARDS / "rules")
-    arguments = [
-        tools.path_of("prometheus"),
-        f"--config.file={tmp_path / 'prometheus' / 'local.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--enable-feature=exemplar-storage",
-    ]
-    process = Process(Program("prometheus", arguments, tmp_path, {"PATH": os.environ["PATH"]}))
-
-    def api(path: str) -> Any:
-        return httpx.get(f"http://127.0.0.1:{port}/api/v1/{path}").json()["data"]
-
-    def is_up() -> bool:
-        assert process.is_running, list(process.last_lines)
-        try:
-            return bool(api("targets"))
-        except (httpx.TransportError, ValueError):
-            return False
-
-    try:
-        wait_until(is_up, timeout=30)
-        yield api
-    finally:
-        stop_all([process])
+    """Run Prometheus; return a function that asks its API."""
+    with running_prometheus(tmp_path, live_platform.web_url, free_ports(1)[0], wait_until) as server:
+        yield server.ask
 
 
 def query(ask: Ask, expression: str) -> list[dict[str, Any]]:

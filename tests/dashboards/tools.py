@@ -15,6 +15,8 @@ _PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "docker-compose": "docker-compose",
     "caddy": "caddy",
+    "prometheus-postgres-exporter": "prometheus-postgres-exporter",
+    "prometheus-redis-exporter": "prometheus-redis-exporter",
 }
 
 
