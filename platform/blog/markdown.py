@@ -5,6 +5,7 @@ Posts may hold raw HTML, tables, footnotes and images; comments are text, links,
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from html import unescape
 from re import compile as re_compile
 
@@ -73,6 +74,7 @@ def image_names(text: str) -> list[str]:
 _IMAGE_SOURCE = re_compile(r'<img(?: (?!src)[a-z]+="[^"]*")* src="([^"]*)"')
 
 
+@lru_cache(maxsize=4)  # an import asks for a text's images, and then for the text; parsing is the dearest part
 def _clean_html_of(text: str) -> str:
     require_size(text, limits.BODY_BYTES, field="body")
     html = _POSTS.render(text)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from django.utils.text import slugify
 
@@ -36,12 +37,12 @@ def slug_of(title: str) -> str:
     return slug or "post"
 
 
-def free_slug(title: str, *, hint: str = "") -> str:
+def free_slug(title: str, *, hint: str = "", but_not: AbstractSet[str] = RESERVED) -> str:
     """Return a slug for `title` that no post has: with `hint` added where the plain one is taken, then a number.
 
     Another writer may take it before it's stored; the database's constraint decides.
     """
-    return next(slug for slug in _candidates(title, hint) if slug not in RESERVED and not is_taken(slug))
+    return next(slug for slug in _candidates(title, hint) if slug not in but_not and not is_taken(slug))
 
 
 def _candidates(title: str, hint: str) -> Iterator[str]:

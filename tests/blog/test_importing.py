@@ -16,7 +16,7 @@ from django.db.models import Max, QuerySet
 from accounts.models import User
 from audit.models import Event
 from blog.errors import ImportFileError
-from blog.importing import writing
+from blog.importing import batches, writing
 from blog.importing.documents import NoFrontMatterError, read_document
 from blog.importing.run import Report, import_directory
 from blog.models import Image, Post, Status
@@ -294,6 +294,7 @@ def test_a_rollback_leaves_no_rows_and_no_files(source: Path, media: Path, monke
         raise ImportFileError("the power went")
 
     bundle(source)
+    monkeypatch.setattr(batches, "_create", fail)  # of all that waits, and then of each by itself
     monkeypatch.setattr(writing, "insert_with_free_slug", fail)
     report = import_directory(source)
     assert [remark.message for remark in report.failed] == ["the power went"]

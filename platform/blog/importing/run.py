@@ -4,14 +4,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from django.db import DataError, IntegrityError
 
 from blog.errors import BlogError
-from blog.importing.bundles import images_of, markdown_files, require_inside
+from blog.importing.batches import Batch
+from blog.importing.bundles import Bundle, images_of, markdown_files, require_inside
 from blog.importing.documents import NoFrontMatterError, read_document
-from blog.importing.writing import write_document
+from blog.importing.writing import Written, known_identities, write_document
 
 Progress = Callable[[int, int, str], None]
 
@@ -46,7 +46,7 @@ class Report:
 def import_directory(
     root: Path, *, default_author: str = "", is_dry_run: bool = False, progress: Progress | None = None
 ) -> Report:
-    """Import every post below `root`, each in a transaction of its own, and report.
+    """Import every post below `root`, each whole or not at all, and report.
 
     A file that isn't acceptable is left out and reported; the others are imported all the same.
 
@@ -62,32 +62,72 @@ def import_directory(
         raise NotADirectoryError(f"{root} is no folder")
     files = markdown_files(root)
     report = Report(found=len(files))
-    seen: dict[str, str] = {}
-    for number, file in enumerate(files):
-        name = os.fsencode(file.relative_to(root)).decode("utf-8", "backslashreplace")
-        if progress:
-            progress(number, len(files), name)
-        try:
-            _import_file(file, root, name, report, seen, default_author=default_author, is_dry_run=is_dry_run)
-        except NoFrontMatterError:
-            report.skipped.append(Remark(name, "no front matter"))
-        except BlogError as error:
-            report.failed.append(Remark(name, str(error)))
-        except (DataError, IntegrityError) as error:
-            report.failed.append(Remark(name, f"the database refused it: {' '.join(str(error).split())}"))
+    running = _Run(root, report, default_author, is_dry_run)
+    try:
+        for number, file in enumerate(files):
+            name = os.fsencode(file.relative_to(root)).decode("utf-8", "backslashreplace")
+            if progress:
+                progress(number, len(files), name)
+            try:
+                running.take(file, name)
+            except NoFrontMatterError:
+                report.skipped.append(Remark(name, "no front matter"))
+            except (BlogError, DataError, IntegrityError) as error:
+                running.refuse(name, error)
+        running.finish()
+    finally:
+        running.batch.discard()
     if progress:
         progress(len(files), len(files), "")
     return report
 
 
-def _import_file(file: Path, root: Path, name: str, report: Report, seen: dict[str, str], **options: Any) -> None:
-    require_inside(file, root, what="the file")
-    document = read_document(file, root, default_author=options["default_author"])
-    bundle = images_of(document)
-    if first := seen.get(document.identity):
-        raise BlogError(f"it has the same path as {first}; give it another")
-    written = write_document(document, bundle, is_dry_run=options["is_dry_run"])
-    seen[document.identity] = name
-    setattr(report, written.outcome, getattr(report, written.outcome) + 1)
-    report.images += written.images
-    report.warnings += [Remark(name, warning) for warning in bundle.warnings]
+class _Run:
+    """An import under way: what is new waits for others, what is here already is written at once."""
+
+    def __init__(self, root: Path, report: Report, default_author: str, is_dry_run: bool) -> None:
+        self.batch = Batch()
+        self._root, self._report = root, report
+        self._default_author, self._is_dry_run = default_author, is_dry_run
+        self._seen: dict[str, str] = {}
+        self._known = known_identities()
+
+    def take(self, file: Path, name: str) -> None:
+        """Import one file, or have it wait; raises what is wrong with it."""
+        require_inside(file, self._root, what="the file")
+        document = read_document(file, self._root, default_author=self._default_author)
+        bundle = images_of(document)
+        if first := self._seen.get(document.identity):
+            raise BlogError(f"it has the same path as {first}; give it another")
+        if self._is_dry_run or document.identity in self._known:
+            self.finish()  # in the order of the files, since addresses are given away
+            self._note(name, bundle, write_document(document, bundle, is_dry_run=self._is_dry_run))
+        else:
+            self.batch.add(name, document, bundle)
+        self._seen[document.identity] = name
+        self._tell()
+
+    def finish(self) -> None:
+        """Write what waits."""
+        self.batch.flush()
+        self._tell()
+
+    def refuse(self, name: str, error: Exception) -> None:
+        """Note that a file was not imported, and why."""
+        said = " ".join(str(error).split())
+        is_ours = isinstance(error, BlogError)
+        self._report.failed.append(Remark(name, str(error) if is_ours else f"the database refused it: {said}"))
+
+    def _tell(self) -> None:
+        for name, bundle, written in self.batch.results:
+            if isinstance(written, Written):
+                self._note(name, bundle, written)
+            else:
+                self.refuse(name, written)
+        self.batch.results.clear()
+
+    def _note(self, name: str, bundle: Bundle, written: Written) -> None:
+        report = self._report
+        setattr(report, written.outcome, getattr(report, written.outcome) + 1)
+        report.images += written.images
+        report.warnings += [Remark(name, warning) for warning in bundle.warnings]

@@ -60,6 +60,12 @@ def write_document(document: Document, bundle: Bundle, *, is_dry_run: bool = Fal
     return written
 
 
+def known_identities() -> set[str]:
+    """Return by what the documents of all posts are known: where they came from, or their address here."""
+    rows = Post.objects.values_list("source_path", "slug").iterator()
+    return {source or path_of(slug) for source, slug in rows}
+
+
 def _known(document: Document) -> Post | None:
     """Return the document's post, locked: imported from there, or written here and exported from its address."""
     posts = Post.objects.select_for_update()
@@ -79,16 +85,20 @@ def _files_kept_on_commit(is_dry_run: bool) -> Iterator[list[str]]:
         is_kept = not is_dry_run
     finally:
         if not is_kept:
-            for name in stored:
-                _storage.delete(name)
+            delete_files(stored)
 
 
-def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
-    author, *coauthors = _users(document)
+def delete_files(names: list[str]) -> None:
+    """Remove stored files of images."""
+    for name in names:
+        _storage.delete(name)
+
+
+def new_post(document: Document, bundle: Bundle, stored: list[str]) -> tuple[Post, list[Image]]:
+    """Return an unsaved post, without author, category and slug, and its images, whose files are stored."""
     images = _store_new(bundle.found, {}, stored)
     now = timezone.now()
     post = Post(
-        author=author,
         title=checked_title(document.title),
         description=checked_description(document.description),
         status=Status.DRAFT if document.is_draft else Status.PUBLISHED,
@@ -96,9 +106,15 @@ def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
         created_at=document.published_at or now,
         updated_at=document.published_at or now,
         source_path=document.identity,
-        category=_category(document.category),
     )
     set_body(post, document.body, pictures=lambda: _pictures(images))
+    return post, images
+
+
+def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
+    author, *coauthors = users_of(document)
+    post, images = new_post(document, bundle, stored)
+    post.author, post.category = author, category_named(document.category)
     hint = f"{document.published_at:%Y-%m-%d}" if document.published_at else ""
     insert_with_free_slug(post, source=document.slug, hint=hint)
     for image in images:
@@ -113,7 +129,7 @@ def _create(document: Document, bundle: Bundle, stored: list[str]) -> Written:
 
 
 def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -> Written:
-    author, *coauthors = _users(document)
+    author, *coauthors = users_of(document)
     existing = {image.name: image for image in post.images.all()}
     checksums = {name: image.checksum_sha256 for name, image in existing.items()}
     renewed = _store_new(bundle.found, checksums, stored)
@@ -133,7 +149,7 @@ def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -
         "author": author,
     }
     if document.category:  # what was chosen here stays where the source says nothing
-        values["category"] = _category(document.category)
+        values["category"] = category_named(document.category)
     if post.is_published and not document.is_draft:
         values["published_at"] = document.published_at
     fields = [name for name, value in values.items() if getattr(post, name) != value]
@@ -183,7 +199,8 @@ def _pictures(images: list[Image]) -> dict[str, Picture]:
     return {image.name: Picture(image.file.url, image.width, image.height) for image in images}
 
 
-def _category(name: str) -> Category | None:
+def category_named(name: str) -> Category | None:
+    """Return the category of this name, which is made where there's none; None without a name."""
     if not name:
         return None
     slug = slugify(name)[: limits.CATEGORY_CHARACTERS]
@@ -194,7 +211,7 @@ def _category(name: str) -> Category | None:
     return Category.objects.create(slug=slug, name=name)
 
 
-def _users(document: Document) -> list[User]:
+def users_of(document: Document) -> list[User]:
     """Return an account for each author, the existing one where there is; new ones are inactive and can't log in."""
     users: dict[str, User] = {}
     for name, given in zip_longest(document.authors, document.usernames, fillvalue=""):
