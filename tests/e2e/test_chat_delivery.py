@@ -1,9 +1,13 @@
 """Messages in a real browser: each once and in order, whatever is lost on the way."""
 
 import re
+from io import BytesIO
+from random import Random
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from PIL import Image
 from playwright.sync_api import expect
 
 from accounts.models import User
@@ -207,3 +211,100 @@ def test_what_is_done_with_a_message_is_seen_by_all(
     expect(ann.get_by_text("Thank you")).to_be_visible()
     report = room.messages.get(body="Very.").reports.get()
     assert (report.reason, report.reporter) == ("Too short", people["ann"])
+
+
+def test_a_connection_that_says_nothing_is_given_up(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:
+    page = open_page()
+    connections: list[Any] = []
+
+    def be_silent_at_first(socket: Any) -> None:
+        server = socket.connect_to_server()
+        connections.append(socket)
+        is_silent = len(connections) == 1
+        socket.on_message(lambda message: None if is_silent and '"send"' in message else server.send(message))
+
+    page.route_web_socket(re.compile(r"/ws/chat/"), be_silent_at_first)
+    page.clock.install()
+    enter(page, "ann")
+    say(page, "anyone?")
+    expect(page.locator(".pending")).to_contain_text("sending…")
+    page.clock.fast_forward(11_000)
+    expect(messages(page)).to_have_count(1)
+    expect(page.locator(".pending")).to_have_count(0)
+    assert len(connections) == 2
+    assert room.messages.count() == 1
+
+
+def test_pictures_go_with_a_message(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:
+    people["ann"].user_permissions.add(Permission.objects.get(codename="add_picture"))
+    picture = BytesIO()
+    Image.new("RGB", (600, 400), "teal").save(picture, "PNG")
+    ann, bob = enter(open_page(), "ann"), enter(open_page(), "bob")
+    expect(bob.get_by_role("button", name="Add pictures")).to_have_count(0)
+    with ann.expect_file_chooser() as chooser:
+        ann.get_by_role("button", name="Add pictures").click()
+    chooser.value.set_files({"name": "A lake.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+    expect(ann.get_by_role("status").filter(has_text="A lake.png goes with")).to_be_visible(timeout=30_000)
+    expect(ann.get_by_role("list", name="Pictures of your message")).to_contain_text("A lake.png")
+    ann.get_by_role("button", name="Send").click()
+    for page in (ann, bob):
+        image = messages(page).get_by_role("img", name="A lake")
+        expect(image).to_be_visible()
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth") > 0
+    expect(ann.get_by_role("list", name="Pictures of your message")).to_be_hidden()
+
+
+APPLY = """async ([events, order, snapshot]) => {
+  const { createLog } = await import("/static/js/chat/log.js");
+  const log = createLog(structuredClone(snapshot));
+  const last = events.at(-1).sequence;
+  const fetched = (after) => log.receiveFetched({
+    after, upto: Math.min(after + 7, last), last_sequence: last,
+    events: events.filter(({ sequence }) => sequence > after && sequence <= after + 7),
+  });
+  let added = 0;
+  const take = ({ changes, fetchAfter }) => {
+    added += changes.filter(({ kind }) => kind === "added").length;
+    return fetchAfter;
+  };
+  for (const index of order) {
+    const fetchAfter = take(log.receive(events[index]));
+    if (fetchAfter !== null && index % 3 === 0) take(fetched(fetchAfter)); // other fetches are lost
+  }
+  for (let after = take(log.hear(last)); after !== null; ) after = take(fetched(after));
+  return { have: log.have, added, messages: log.messages(), pins: log.pins().map(({ id }) => id) };
+}"""
+
+
+def test_the_log_ends_the_same_in_whatever_order_its_events_come_or_get_lost(page: Any) -> None:
+    source = Random("the log")
+    events = _events(source, 60)
+    snapshot = {"last_sequence": 0, "messages": [], "pins": []}
+    page.goto("/accounts/login/")
+    in_order = page.evaluate(APPLY, [events, list(range(60)), snapshot])
+    stored: dict[int, dict[str, Any]] = {event["message"]["id"]: event["message"] for event in events}
+    assert in_order["messages"] == [stored[number] for number in sorted(stored)]
+    assert in_order["added"] == len(stored)
+    assert sorted(in_order["pins"]) == sorted(number for number, one in stored.items() if one["pinned_at"])
+    for _ in range(25):
+        order = source.choices(range(60), k=source.randint(0, 120))  # some twice, some never
+        assert page.evaluate(APPLY, [events, order, snapshot]) == in_order
+
+
+def _events(source: Random, count: int) -> list[dict[str, Any]]:
+    """Return a room's first events: messages said, and changed in all ways."""
+    events: list[dict[str, Any]] = []
+    known: dict[int, dict[str, Any]] = {}
+    for sequence in range(1, count + 1):
+        if not known or source.random() < 0.4:
+            one = {"id": len(known) + 1, "sequence": sequence, "body": "new", "pinned_at": None}
+            kind = "message.created"
+        else:
+            one = dict(source.choice(list(known.values())))
+            kind = source.choice(["message.edited", "message.pinned"])
+            one["body"] = f"said {sequence}"
+            one["pinned_at"] = f"{sequence:04}" if kind == "message.pinned" else one["pinned_at"]
+        known[one["id"]] = one = {**one, "version": sequence}
+        events.append({"type": kind, "sequence": sequence, "message": one})
+    return events

@@ -23,7 +23,8 @@ function addressOf(path) {
  * Open a socket, and keep it open.
  * @param {string | (() => string)} path asked for anew at each connection where it's a function
  * @param {{onMessage?: (message: object) => void, onState?: (state: "connecting"|"open"|"offline"|"closed", detail: {code?: number, reason?: string}) => void}} handlers
- * @returns {{send: (message: object) => boolean, close: () => void}} `send` is false where the socket isn't open
+ * @returns {{send: (message: object) => boolean, reconnect: () => void, close: () => void}} `send` is false where the
+ *   socket isn't open; `reconnect` gives up a connection that seems to be open and says nothing
  */
 export function openSocket(path, { onMessage = () => {}, onState = () => {} } = {}) {
   let socket = null;
@@ -47,6 +48,7 @@ export function openSocket(path, { onMessage = () => {}, onState = () => {} } = 
       onState("open", {});
     });
     current.addEventListener("message", (event) => {
+      if (socket !== current) return;
       let message;
       try {
         message = JSON.parse(event.data);
@@ -98,6 +100,14 @@ export function openSocket(path, { onMessage = () => {}, onState = () => {} } = 
       if (!socket || socket.readyState !== WebSocket.OPEN) return false;
       socket.send(JSON.stringify(message));
       return true;
+    },
+    reconnect() {
+      if (isClosed || !socket) return;
+      const silent = socket;
+      socket = null; // its end is waited for by nobody: that can take minutes
+      silent.close();
+      onState("offline", {});
+      connect();
     },
     close() {
       isClosed = true;

@@ -9,7 +9,7 @@ const MOST_PICTURES = 8;
 
 /**
  * @param {HTMLFormElement} form
- * @param {{store: object, find: (id: number) => object | undefined, onSend: (message: object) => void, onTyping: () => void, say: (text: string) => void}} its
+ * @param {{store: object, find: (id: number) => object | undefined, onSend: (message: object) => void, onTyping: () => void, say: (text: string, isGood?: boolean) => void}} its
  */
 export function createComposer(form, { store, find, onSend, onTyping, say }) {
   const field = form.elements.namedItem("body");
@@ -72,11 +72,11 @@ export function createComposer(form, { store, find, onSend, onTyping, say }) {
         return;
       }
       uploads += 1;
-      say(`${file.name} is being uploaded.`);
+      say(`${file.name} is being uploaded.`, true);
       try {
         const { id } = await upload(file, token, file.name.replace(/\.[^.]*$/, ""));
         pictures.push({ id, name: file.name });
-        say(`${file.name} goes with your message.`);
+        say(`${file.name} goes with your message.`, true);
       } catch (error) {
         say(`${file.name} doesn't go with it: ${error.message}`);
       }

@@ -1,5 +1,5 @@
 // One's own messages on their way: kept until the server has them, sent in order, one at a time, again with the same
-// id where no answer comes. The server stores the same id once, so that no drop, reload or second tab doubles one.
+// id over the next connection where no answer comes. The server stores the same id once, so that no drop, reload or second tab doubles one.
 
 const INTERVAL_MS = 120; // below the server's limit of frames a second
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -8,9 +8,10 @@ const KEPT = "sending:"; // a name for each message: tabs write side by side
 /**
  * @typedef {{clientId: string, body: string, replyTo: number | null, pictures: object[], at: number, refused?: string}} Outgoing
  * @param {{get: Function, set: Function, remove: Function, names: Function}} store
- * @param {(message: Outgoing) => boolean} send false where there's no connection
+ * @param {{send: (message: Outgoing) => boolean, onSilence: () => void}} connection  `send` is false where there's none;
+ *   `onSilence` is told that no answer comes
  */
-export function createOutbox(store, send) {
+export function createOutbox(store, { send, onSilence }) {
   const waiting = new Map();
   let isOpen = false;
   let timer = 0;
@@ -23,10 +24,10 @@ export function createOutbox(store, send) {
   }
 
   function sendNext() {
-    window.clearTimeout(timer);
     const next = Array.from(waiting.values()).find((message) => !message.refused);
-    if (!isOpen || !next) return;
-    const pause = sentAt + (sending === null ? INTERVAL_MS : ANSWER_TIMEOUT_MS) - Date.now();
+    if (!isOpen || !next || sending !== null) return;
+    window.clearTimeout(timer);
+    const pause = sentAt + INTERVAL_MS - Date.now();
     if (pause > 0) {
       timer = window.setTimeout(sendNext, pause);
       return;
@@ -34,11 +35,14 @@ export function createOutbox(store, send) {
     if (!send(next)) return;
     sending = next.clientId;
     sentAt = Date.now();
-    timer = window.setTimeout(sendNext, ANSWER_TIMEOUT_MS);
+    timer = window.setTimeout(onSilence, ANSWER_TIMEOUT_MS);
   }
 
   function release(clientId) {
-    if (sending === clientId) sending = null;
+    if (sending === clientId) {
+      sending = null;
+      window.clearTimeout(timer);
+    }
     sendNext();
   }
 

@@ -61,15 +61,17 @@ const tools = createTools(list, {
   signs: data.signs,
   you: () => you,
   isDirect: room.kind === "direct",
+  isArchived: () => Boolean(room.archived_at),
   find,
   onAnswer: (id) => composer.answer(id),
   onTold: (message) => show(log.update(message)),
   onEdited: (id) => redraw(log.get(id)),
   say,
 });
-const outbox = createOutbox(store, ({ clientId, body, replyTo, pictures }) =>
-  socket.send({ type: "send", body, client_id: clientId, reply_to: replyTo, pictures }),
-);
+const outbox = createOutbox(store, {
+  send: ({ clientId, body, replyTo, pictures }) => socket.send({ type: "send", body, client_id: clientId, reply_to: replyTo, pictures }),
+  onSilence: () => socket.reconnect(),
+});
 const composer = createComposer(part("form"), { store, find, onSend, onTyping: () => socket.send({ type: "typing" }), say });
 
 // --- what was said -------------------------------------------------------------------------------------------
@@ -108,14 +110,12 @@ function add(message) {
     else list.prepend(item);
   });
   showEmpty();
-  if (isOwn) view.toEnd();
-  else {
-    announce(`${message.author.name}: ${inShort(message)}`);
-    notify(message, room.kind === "direct" ? "your conversation" : room.name);
-    if (!stays) part("newer").hidden = false;
-    if (!stays || document.hidden) reading.count(message.mentions.includes(me.id));
-    else reading.mark();
-  }
+  if (!stays) part("newer").hidden = false;
+  if (isOwn) return;
+  announce(`${message.author.name}: ${inShort(message)}`);
+  notify(message, room.kind === "direct" ? "your conversation" : room.name);
+  if (!stays || document.hidden) reading.count(message.mentions.includes(me.id));
+  else reading.mark();
 }
 
 function redraw(message) {
@@ -270,10 +270,7 @@ function take({ changes, fetchAfter }) {
 function fetchMissing(after) {
   if (!isReady || isReplaying || fetchTimer) return;
   if (!socket.send({ type: "fetch", after })) return;
-  fetchTimer = window.setTimeout(() => {
-    fetchTimer = 0;
-    fetchMissing(log.have);
-  }, ANSWER_TIMEOUT_MS);
+  fetchTimer = window.setTimeout(() => socket.reconnect(), ANSWER_TIMEOUT_MS);
 }
 
 function fetched() {
@@ -368,9 +365,11 @@ const socket = openSocket(() => `/ws/chat/${encodeURIComponent(slug)}/?after=${l
   },
 });
 
-function say(text) {
-  part("error").textContent = text;
-  part("error").hidden = !text;
+/** Say what went wrong, or with `isGood` what went well; one at a time. */
+function say(text, isGood = false) {
+  part("told").textContent = isGood ? text : "";
+  part("error").textContent = isGood ? "" : text;
+  part("error").hidden = isGood || !text;
 }
 
 // --- the page ------------------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ const EDIT_WINDOW_MS = 3_600_000;
 
 /**
  * @param {HTMLElement} list of messages
- * @param {{room: string, me: number, signs: string[], you: () => object, isDirect: boolean, find: (id: number) => object | undefined,
- *   onAnswer: (id: number) => void, onTold: (message: object) => void, onEdited: (id: number) => void, say: (text: string) => void}} its
+ * @param {{room: string, me: number, signs: string[], you: () => object, isDirect: boolean, isArchived: () => boolean, find: (id: number) => object | undefined,
+ *   onAnswer: (id: number) => void, onTold: (message: object) => void, onEdited: (id: number) => void, say: (text: string, isGood?: boolean) => void}} its
  */
-export function createTools(list, { room, me, signs, you, isDirect, find, onAnswer, onTold, onEdited, say }) {
+export function createTools(list, { room, me, signs, you, isDirect, isArchived, find, onAnswer, onTold, onEdited, say }) {
   const bar = element("div", { className: "chat-tools", role: "group", "aria-label": "What you can do with this message" });
   const dialog = document.querySelector("[data-chat-dialog]");
   let active = null; // the message's item in which the bar is
@@ -50,7 +50,7 @@ export function createTools(list, { room, me, signs, you, isDirect, find, onAnsw
         made.push(button("pin", pinnedAt ? "Unpin" : "Pin", () => attempt(id, "pin/", { method: pinnedAt ? "DELETE" : "PUT" })));
       }
     }
-    if (!deletedAt && (isOwn || canModerate)) made.push(button("delete", "Delete", () => remove(id)));
+    if (!deletedAt && !isArchived() && (isOwn || canModerate)) made.push(button("delete", "Delete", () => remove(id)));
     if (!deletedAt && !isOwn) made.push(button("report", "Report", () => report(id)));
     made.push(element("a", { href: `/chat/${room}/messages/${id}/`, textContent: "More", "data-tool": "more" }));
     bar.replaceChildren(...made);
@@ -116,7 +116,7 @@ export function createTools(list, { room, me, signs, you, isDirect, find, onAnsw
     const title = `Report the message of ${find(id).author.name}`;
     const words = "The moderators of the site are shown what it says, and who you are.";
     const reason = await ask({ title, words, label: "What is wrong with it?", confirm: "Report" });
-    if (reason && (await attempt(id, "report/", { method: "POST", body: { reason } }))) say("Thank you: the moderators look at it.");
+    if (reason && (await attempt(id, "report/", { method: "POST", body: { reason } }))) say("Thank you: the moderators look at it.", true);
   }
 
   function edit(id) {
