@@ -38,7 +38,7 @@ class Talker:
         self.waiting: dict[str, tuple[str, float]] = {}  # client id → body, and when it was sent last
         self._url, self._cookie, self._look, self._random = url, cookie, look, Random(seed)
         self._socket: Any = None
-        self._is_over = False
+        self._is_over = self._is_fetching = False
         self._parsed: Callable[[str | bytes], Frame] = orjson.loads
 
     def parse_with(self, parse: Callable[[str | bytes], Frame]) -> None:
@@ -61,6 +61,7 @@ class Talker:
                 ) as connected:
                     self._socket = connected
                     self.connections += 1
+                    self._is_fetching = True  # the events that follow the hello
                     for client_id in list(self.waiting):
                         await self._send(client_id)
                     async for text in connected:
@@ -108,6 +109,9 @@ class Talker:
         elif kind not in ("hello", "presence", "error", "maintenance"):
             self.fetched += len(frame["events"]) if kind == "events" else 0
             self.pushed += "message" in frame
+            if kind == "events":
+                self._is_fetching = False
             after = self.state.receive(frame)
-            if after is not None:
+            if after is not None and not self._is_fetching:  # one at a time: each answer is as long as it may be
+                self._is_fetching = True
                 await self._tell({"type": "fetch", "after": after})

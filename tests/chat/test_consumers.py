@@ -41,6 +41,15 @@ async def test_an_unknown_room_is_told_so(enter: Enter, ann: User) -> None:
     assert (closed["code"], closed["reason"]) == (4404, "There is no such room.")
 
 
+async def test_a_private_room_looks_like_none_to_strangers_and_is_recorded(enter: Enter, ann: User, bob: User) -> None:
+    cave = await database_sync_to_async(actions.create_room)(actor=ann, name="The cave")
+    unknown, private = await enter(bob, "nowhere"), await enter(bob, "the-cave")
+    assert await unknown.receive_event() == await private.receive_event()
+    denial = await Event.objects.aget(action="chat.room.entered", outcome="denied")
+    assert (denial.actor_label, denial.object_id, denial.origin) == ("bob", str(cave.pk), "websocket")
+    assert (await (await enter(ann, "the-cave")).receive())["you"]["role"] == "owner"
+
+
 async def test_two_people_talk(enter: Enter, room: Room, ann: User, bob: User) -> None:
     hers, his = await enter(ann), await enter(bob)
     for socket in (hers, his):

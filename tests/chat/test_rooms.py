@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.models import User
 from audit.models import Event
-from chat import actions, queries
+from chat import actions, queries, replay
 from chat.errors import ConflictError, InvalidError, NotAllowedError
 from chat.models import Member, Message, Restriction, Role, Room
 from notifications.delivery import actions as delivery
@@ -271,3 +271,14 @@ def test_everything_that_changes_is_in_the_ledger(room: Room, ann: User, mod: Us
         "chat.message.updated",
         "chat.room.updated",
     ]
+
+
+def test_what_is_changed_in_the_admin_is_an_event_too(client: Client, room: Room) -> None:
+    client.force_login(User.objects.create_superuser("admin", password="x"))
+    frame = {"name": "Renamed", "slug": "a-room", "topic": "", "kind": "public"}
+    assert client.post(f"/admin/chat/room/{room.pk}/change/", frame).status_code == 302
+    (event,) = replay.events_after(room, 0).events
+    assert (event["type"], event["room_state"]["name"]) == ("room.changed", "Renamed")
+    for page in ("report", "restriction"):
+        assert client.get(f"/admin/chat/{page}/").status_code == 200
+        assert client.get(f"/admin/chat/{page}/add/").status_code == 403

@@ -9,7 +9,7 @@ from chat.actions.members import add_member, change_role, join_room, remove_memb
 from chat.actions.messages import clean_body, delete_message, edit_message, pin, react, send_message
 from chat.actions.moderating import lift, report_message, resolve_report, restrict
 from chat.actions.reading import group_of_reader, mark_read
-from chat.actions.rooms import archive_room, create_room, describe_room, open_direct, open_room
+from chat.actions.rooms import archive_room, create_room, describe_room, open_direct, open_room, tell_room_changed
 
 __all__ = [
     "add_member",
@@ -34,4 +34,5 @@ __all__ = [
     "resolve_report",
     "restrict",
     "send_message",
+    "tell_room_changed",
 ]

@@ -106,6 +106,12 @@ def archive_room(room: Room, *, actor: User, is_archived: bool) -> Room:
     return _change(room, {"archived_at": queries.now() if is_archived else None})
 
 
+@transaction.atomic
+def tell_room_changed(room: Room) -> None:
+    """Write into the room's log that its own words or state were changed elsewhere, as in the admin."""
+    note_room(room, next_sequence(room, even_archived=True))
+
+
 def _change(room: Room, changes: Mapping[str, object]) -> Room:
     if not changes:
         return room
