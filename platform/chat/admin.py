@@ -14,6 +14,7 @@ class RoomAdmin(admin.ModelAdmin[Room]):
 
     list_display = ("name", "slug", "topic", "kind", "last_sequence", "created_at")
     list_filter = ("kind",)
+    readonly_fields = ("created_at",)
     prepopulated_fields = {"slug": ("name",)}
 
     def save_model(self, request: HttpRequest, obj: Room, form: ModelForm[Room], change: bool) -> None:

@@ -160,7 +160,7 @@ def test_an_archived_room_is_read_and_not_written(client: Client, cave: Room, an
     assert client.post(f"{path}messages/", {"body": "more"}, content_type="application/json").status_code == 403
     assert client.put(f"{path}messages/{message.pk}/reactions/👍/").status_code == 403
     assert client.delete(f"{path}messages/{message.pk}/").status_code == 403
-    assert client.post("/chat/the-cave/", {"body": "more"}).status_code == 400
+    assert client.post("/chat/the-cave/", {"body": "more"}).status_code == 403
     assert "the-cave" not in [room["slug"] for room in client.get("/api/chat/rooms/").json()]
     assert "the-cave" in [room["slug"] for room in client.get("/api/chat/rooms/?archived=true").json()]
     assert not client.patch(path, {"is_archived": False}, content_type="application/json").json()["archived_at"]
