@@ -103,6 +103,12 @@ def test_a_command_refuses_in_one_line(tmp_path: Path) -> None:
     assert "SECRET_KEY is missing or weak." in done.stderr
 
 
+def test_behind_a_pooler_no_cursor_lives_longer_than_its_transaction(tmp_path: Path) -> None:
+    script = "from django.conf import settings; print(settings.DATABASES['default']['DISABLE_SERVER_SIDE_CURSORS'])"
+    assert run("-c", script, tmp_path=tmp_path).stdout == "False\n"
+    assert run("-c", script, tmp_path=tmp_path, DATABASE_IS_POOLED="true").stdout == "True\n"
+
+
 def test_hosts_may_be_listed_with_spaces(tmp_path: Path) -> None:
     code = "from config.settings import production; print(production.ALLOWED_HOSTS)"
     done = run("-c", code, tmp_path=tmp_path, ALLOWED_HOSTS="a.example, b.example,")

@@ -102,6 +102,8 @@ def _database(url: str) -> dict[str, Any]:
     database: dict[str, Any] = dict(dj_database_url.parse(url))
     database["CONN_MAX_AGE"] = None
     database["CONN_HEALTH_CHECKS"] = True
+    # Behind PgBouncer in transaction mode, where the next statement may be another server connection's.
+    database["DISABLE_SERVER_SIDE_CURSORS"] = env.bool("DATABASE_IS_POOLED", False)
     database["OPTIONS"] = {
         **database.get("OPTIONS", {}),
         "application_name": f"glasshouse-{PROCESS}",
