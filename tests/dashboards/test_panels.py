@@ -35,7 +35,6 @@ QUIET = {
     "celery: What went wrong and was mended": "lost workers and brokers that are away: tests/tasks/faults has them",
     "celery: Mails": "mails are sent half an hour later",
     "channels: Lost": "notifications' pushes are lost where Redis is away",
-    "channels: How late what was missed came": "a socket has to miss its push",
     "http: Calls out": "the platform calls nobody by HTTP unless a collector is set",
     "stores: Wait for a connection, p95": "the pool of the sockets' process has to be used up",
     "stores: Repeated queries": "there is no N+1",
