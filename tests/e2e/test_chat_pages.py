@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from accounts.models import User
 from chat import actions
-from chat.models import Message, ReadMark, Room
+from chat.models import Message, ReadMark, Room, RoomEvent
 from tests.conftest import LivePlatform, WaitUntil
 from tests.e2e.chatting import OpenPage, messages, say, wait_for_connection, words
 from tests.e2e.test_one_comment import PASSWORD, log_in
@@ -70,6 +70,27 @@ def test_earlier_messages_come_by_scrolling_up_and_nothing_jumps(
     assert log.evaluate("log => log.scrollTop") == scrolled
     page.get_by_role("button", name="New messages below").click()
     expect(messages(page).last).to_be_in_viewport()
+
+
+def test_a_page_that_is_open_for_days_keeps_the_last_messages_alone(
+    open_page: OpenPage, room: Room, people: dict[str, User]
+) -> None:
+    page = enter(open_page(), "ann")
+    page.context.set_offline(True)
+    expect(page.locator("[data-chat-state]")).to_have_attribute("data-chat-state", "offline")
+    fill(room, people["bob"], 420)
+    RoomEvent.objects.bulk_create(
+        RoomEvent(room=room, sequence=message.sequence, kind="message.created", message=message)
+        for message in room.messages.all()
+    )
+    page.context.set_offline(False)
+    expect(messages(page).last).to_contain_text("number 420")
+    expect(messages(page).last).to_be_in_viewport()
+    expect(messages(page)).to_have_count(200)
+    page.get_by_role("log").evaluate("log => { log.scrollTop = 0 }")
+    expect(page.get_by_text("number 171", exact=True)).to_be_attached()
+    said = words(page)
+    assert said == [f"number {number}" for number in range(421 - len(said), 421)]
 
 
 def test_it_is_seen_who_is_there_and_who_types(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:

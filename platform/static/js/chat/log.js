@@ -83,6 +83,10 @@ export function createLog({ last_sequence: lastSequence, messages, pins = [] }) 
       for (const message of fresh) known.set(message.id, message);
       return fresh;
     },
+    /** Let go of messages that aren't shown any more; `addEarlier` brings them back. */
+    forget(messages) {
+      for (const { id } of messages) known.delete(id);
+    },
     get(id) {
       return known.get(id);
     },

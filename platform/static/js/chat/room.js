@@ -8,6 +8,7 @@ import { createLog } from "./log.js";
 import { createNotifier } from "./notifier.js";
 import { createOutbox, newClientId } from "./outbox.js";
 import { createTyping, inWords, showHere } from "./people.js";
+import { showPins } from "./pins.js";
 import { createReading } from "./reading.js";
 import { element, inShort, renderMessage, renderPending } from "./render.js";
 import { createView, moveByKeys } from "./scroll.js";
@@ -16,6 +17,7 @@ import { createTools } from "./tools.js";
 import { followUnread } from "./unread.js";
 
 const PAGE_SIZE = 50;
+const KEPT = 200;
 const ANSWER_TIMEOUT_MS = 10_000;
 const STATES = {
   connecting: "Connecting…",
@@ -86,35 +88,39 @@ function draw() {
   const last = list.querySelector(".chat-message:last-child");
   if (last) last.tabIndex = 0;
   part("earlier").hidden = !hasEarlier;
-  drawPins();
+  showPins(part("pins"), log.pins());
   showEmpty();
 }
 
+/** Show what changed, all of it between two looks at how the page is laid out: a replay may hold many. */
 function show(changes) {
-  for (const change of changes) {
-    if (change.kind === "added") add(change.message);
-    else if (change.kind === "changed") redraw(change.message);
-    else if (change.kind === "pins") drawPins();
-    else if (change.kind === "room") drawRoom(change.room);
-  }
+  const wasAtEnd = view.isAtEnd();
+  view.keepEnd(() => {
+    for (const change of changes) {
+      if (change.kind === "added") add(change.message, wasAtEnd);
+      else if (change.kind === "changed") redraw(change.message);
+      else if (change.kind === "pins") showPins(part("pins"), log.pins());
+      else if (change.kind === "room") drawRoom(change.room);
+    }
+    if (wasAtEnd) trim();
+  });
 }
 
-function add(message) {
+function add(message, wasAtEnd) {
   const isOwn = message.author.id === me.id;
   if (isOwn && message.client_id) settle(message.client_id);
   typing.forget(message.author.id);
-  const stays = view.keepEnd(() => {
-    const before = Array.from(list.querySelectorAll("[data-sequence]")).findLast((item) => Number(item.dataset.sequence) < message.sequence);
-    const item = renderMessage(message, place);
-    if (before) before.after(item);
-    else list.prepend(item);
-  });
+  let before = list.lastElementChild; // pending ones come last
+  while (before && !(Number(before.dataset.sequence) < message.sequence)) before = before.previousElementSibling;
+  const item = renderMessage(message, place);
+  if (before) before.after(item);
+  else list.prepend(item);
   showEmpty();
-  if (!stays) part("newer").hidden = false;
+  if (!wasAtEnd) part("newer").hidden = false;
   if (isOwn) return;
   announce(`${message.author.name}: ${inShort(message)}`);
   notify(message, room.kind === "direct" ? "your conversation" : room.name);
-  if (!stays || document.hidden) reading.count(message.mentions.includes(me.id));
+  if (!wasAtEnd || document.hidden) reading.count(message.mentions.includes(me.id));
   else reading.mark();
 }
 
@@ -122,21 +128,17 @@ function redraw(message) {
   const item = document.getElementById(`message-${message.id}`);
   if (!item) return;
   const isEdited = item.querySelector("form") && !message.deleted_at; // somebody writes in it: drawn once they are done
-  if (!isEdited) view.keepEnd(() => tools.replace(item, renderMessage(message, place)));
+  if (!isEdited) tools.replace(item, renderMessage(message, place));
 }
 
-function drawPins() {
-  const pins = log.pins();
-  part("pins").hidden = !pins.length;
-  part("pins").querySelector("summary").textContent = `${pins.length} pinned`;
-  part("pins")
-    .querySelector("ul")
-    .replaceChildren(
-      ...pins.map((message) => {
-        const link = element("a", { href: `#message-${message.id}`, textContent: `${message.author.name}: ${inShort(message)}` });
-        return element("li", {}, link);
-      }),
-    );
+/** Whoever reads along for days has the last messages on the page; the others come back by scrolling up. */
+function trim() {
+  const gone = log.messages().slice(0, -KEPT);
+  if (gone.length < KEPT) return;
+  hasEarlier = true;
+  log.forget(gone);
+  for (const { id } of gone) document.getElementById(`message-${id}`)?.remove();
+  part("earlier").hidden = false;
 }
 
 function drawRoom(state) {
