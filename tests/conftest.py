@@ -169,7 +169,7 @@ def django_db_setup(servers: _Servers, django_test_environment: None, django_db_
             name for (name,) in servers.superuser.execute("SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')")
         }
         models = apps.get_models(include_auto_created=True)
-        wanted = {model._meta.db_table for model in models if model._meta.managed} | {_LEDGER}
+        wanted = {model._meta.db_table for model in models} | {_LEDGER}  # those that plain SQL makes too
         _remember(servers, sorted((wanted & existing) - _UNTOUCHED_TABLES))
         # Django's own flush is a TRUNCATE, which the application's role may not do.
         patched.setattr(TransactionTestCase, "_fixture_teardown", lambda case: _restore(servers))

@@ -424,8 +424,11 @@ async def test_a_permission_that_narrows_narrows_the_tail(
         Tag.objects.create(name="seen")
 
     await narrow()
+    frame = await socket.receive()
+    while frame["type"] == "waiting":  # a machine so busy that a question took too long; the next one is answered
+        frame = await socket.receive()
 
-    assert names(await socket.receive()) == ["seen"]
+    assert names(frame) == ["seen"]
 
 
 async def test_a_scope_without_a_session_goes_by_the_account(auditor: User) -> None:
