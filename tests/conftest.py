@@ -199,12 +199,17 @@ def _digest(table: str) -> sql.Composed:
 
 def _change(table: str, digest: str | None) -> sql.Composed:
     """Return a query that gives the table's name and size where it doesn't hold what it held."""
-    size = "coalesce((SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree({name})), pg_relation_size({name}))"
+    size = "coalesce((SELECT sum(pg_relation_size(relid)) FROM pg_partition_tree({ref})), pg_relation_size({ref}))"
     query = f"SELECT {{name}}, {size} WHERE "
     is_changed = sql.SQL("EXISTS (SELECT FROM {})").format(sql.Identifier(table))
     if digest:
         is_changed = sql.SQL("{} IS DISTINCT FROM {}").format(_digest(table), sql.Literal(digest))
-    return sql.SQL(query).format(name=sql.Literal(table)) + is_changed
+    return sql.SQL(query).format(name=sql.Literal(table), ref=sql.Literal(_reference(table))) + is_changed
+
+
+def _reference(table: str) -> str:
+    """Return the table's name as `regclass` reads it, whatever characters it has."""
+    return '"' + table.replace('"', '""') + '"'
 
 
 def _restore(running: _Servers) -> None:
@@ -234,10 +239,10 @@ def _restore_once(running: _Servers) -> None:
         execute(sql.SQL(insert).format(name=sql.Identifier(table)))
     for table, _size in changed:
         identity = "SELECT FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id' AND attidentity <> ''"
-        if execute(identity, [table]).rowcount:
+        if execute(identity, [_reference(table)]).rowcount:
             last = "coalesce(max(id), 1), max(id) IS NOT NULL"
             restart = f"SELECT setval(pg_get_serial_sequence({{}}, 'id'), {last}) FROM suite.{{}}"
-            execute(sql.SQL(restart).format(sql.Literal(table), sql.Identifier(table)))
+            execute(sql.SQL(restart).format(sql.Literal(_reference(table)), sql.Identifier(table)))
 
 
 @pytest.fixture(scope="module")
