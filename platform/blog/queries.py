@@ -30,9 +30,12 @@ def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
 
 
 def posts_to_show(user: rules.Visitor) -> QuerySet[Post]:
-    """Return the posts that `user` may read, for one's page: whole, each with `coauthor_ids`, all in one query."""
+    """Return the posts that `user` may read, for one's page: whole, with `coauthor_ids` and `is_followed`, in one query."""
     coauthors = Post.coauthors.through.objects.filter(post=OuterRef("pk")).values("user")
-    return _visible_to(user).select_related("author", "category").annotate(coauthor_ids=ArraySubquery(coauthors))
+    posts = _visible_to(user).select_related("author", "category").annotate(coauthor_ids=ArraySubquery(coauthors))
+    if not isinstance(user, User):
+        return posts.annotate(is_followed=Value(False))
+    return posts.annotate(is_followed=Exists(Subscription.objects.filter(user=user, post=OuterRef("pk"))))
 
 
 def drafts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
@@ -196,6 +199,8 @@ def is_following(user: rules.Visitor, what: User | Category | Post) -> bool:
     """Whether `user` is told of its news."""
     if not isinstance(user, User):
         return False
+    if hasattr(what, "is_followed"):  # fetched along, by `posts_to_show`
+        return bool(what.is_followed)
     field = "author" if isinstance(what, User) else "category" if isinstance(what, Category) else "post"
     return Subscription.objects.filter(user=user, **{field: what}).exists()
 

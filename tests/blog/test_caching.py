@@ -326,18 +326,18 @@ def test_what_no_echo_tells_is_seen_in_five_minutes(
     assert "By psql" in site.see(site.member, NEW)[1]
 
 
-def test_a_reader_who_is_logged_in_costs_seven_queries(site: Site, django_assert_max_num_queries: Any) -> None:
+def test_a_reader_who_is_logged_in_costs_six_queries(site: Site, django_assert_max_num_queries: Any) -> None:
     first, client = Client(), Client()  # without rights of their own both see the same
     first.force_login(User.objects.create_user("first"))
     client.force_login(User.objects.create_user("newcomer"))
     for address in (NEW, OTHER, OLD):
         first.get(address)
     for address in (NEW, OTHER, OLD):
-        with django_assert_max_num_queries(7):
+        with django_assert_max_num_queries(6):
             page = client.get(address).content.decode()
     assert "comment-form" in page
     forget_process()
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(6):
         client.get(NEW)
 
 
