@@ -30,7 +30,7 @@ def posts_visible_to(user: rules.Visitor) -> QuerySet[Post]:
 
 
 def posts_to_show(user: rules.Visitor) -> QuerySet[Post]:
-    """Return the posts that `user` may read, for one's page: whole, with `coauthor_ids` and `is_followed`, in one query."""
+    """Return the posts that `user` may read, for one's page: whole, with `coauthor_ids` and `is_followed`."""
     coauthors = Post.coauthors.through.objects.filter(post=OuterRef("pk")).values("user")
     posts = _visible_to(user).select_related("author", "category").annotate(coauthor_ids=ArraySubquery(coauthors))
     if not isinstance(user, User):
