@@ -73,8 +73,9 @@ async def _log_out(user: User, room: Room, session: SessionStore) -> None:
 
 @database_sync_to_async
 def _change_password(user: User, room: Room, session: SessionStore) -> None:
-    user.set_password("another")
-    user.save()
+    elsewhere = User.objects.get(pk=user.pk)  # another object than the socket has, as in another process
+    elsewhere.set_password("another")
+    elsewhere.save()
 
 
 @database_sync_to_async

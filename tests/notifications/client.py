@@ -33,7 +33,8 @@ class SocketClient:
 
     async def disconnect(self) -> None:
         """Close the socket and wait until the application has noticed."""
-        if self._is_open:
+        # A receive that took too long has cancelled the application: there's nobody to tell any more.
+        if self._is_open and not self._communicator.future.cancelled():
             self._is_open = False
             await self._communicator.send_input({"type": "websocket.disconnect", "code": 1000})
             await self._communicator.wait(5)
