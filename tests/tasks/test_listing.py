@@ -1,5 +1,6 @@
 """The list of tasks goes by key, and its statements by the indexes that are there for them."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -68,22 +69,23 @@ def test_a_forged_key_is_told(client: Client, admin: User, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "index"),
+    ("asked", "indexes"),
     [
-        ({"state": "dead"}, "tasks_taskrun_dead"),
-        ({"state": "cancelled"}, "tasks_taskrun_ended_badly"),
-        ({"error": "Timeout"}, "tasks_taskrun_ended_badly"),
-        ({"state": "running"}, "tasks_taskrun_unfinished"),
-        ({"state": "queued", "queue": "default"}, "tasks_taskrun_unfinished"),
-        ({"request_id": "req-12345678"}, "tasks_taskrun_request"),
+        # Both hold the dead; which is cheaper goes by what the planner last counted.
+        ({"state": "dead"}, {"tasks_taskrun_dead", "tasks_taskrun_ended_badly"}),
+        ({"state": "cancelled"}, {"tasks_taskrun_ended_badly"}),
+        ({"error": "Timeout"}, {"tasks_taskrun_ended_badly"}),
+        ({"state": "running"}, {"tasks_taskrun_unfinished"}),
+        ({"state": "queued", "queue": "default"}, {"tasks_taskrun_unfinished"}),
+        ({"request_id": "req-12345678"}, {"tasks_taskrun_request"}),
     ],
 )
-def test_each_filter_for_few_can_go_by_an_index_for_few(admin: User, asked: dict[str, str], index: str) -> None:
+def test_each_filter_for_few_can_go_by_an_index_for_few(admin: User, asked: dict[str, str], indexes: set[str]) -> None:
     """With few rows the planner has no reason to; it says whether it could."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     plan = filters.parse(asked).of(runs_visible_to(admin)).order_by().explain()
-    assert index in plan
+    assert set(re.findall(r"\btasks_taskrun_\w+", plan)) & indexes, plan
 
 
 def test_the_whole_list_is_one_statement_however_many_rows(client: Client, admin: User) -> None:
