@@ -3,8 +3,8 @@
 Filled while models are imported, so it holds labels and classes but touches no database.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeVar
 
@@ -20,44 +20,60 @@ M = TypeVar("M", bound=type[models.Model])
 class Tracking:
     """How one model is captured: `mask` hides values behind a digest, `exclude` leaves columns out.
 
-    `personal` values are recorded, and shown to those alone who hold `audit.view_personal`.
+    `personal` values are recorded, and shown to those alone who hold `audit.view_personal`. `derived` has, by the name
+    of a method of the model, the fields that it makes of the others.
     """
 
     label: str
     mask: frozenset[str] = frozenset()
     exclude: frozenset[str] = frozenset()
     personal: frozenset[str] = frozenset()
+    derived: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 _tracked: dict[str, Tracking] = {}
 _exempt: dict[str, str] = {}
 
 
-def track(*, mask: Iterable[str] = (), exclude: Iterable[str] = (), personal: Iterable[str] = ()) -> Callable[[M], M]:
+def track(
+    *,
+    mask: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    personal: Iterable[str] = (),
+    derived: Mapping[str, Iterable[str]] | None = None,
+) -> Callable[[M], M]:
     """Capture every change of the decorated model, and of its automatic many-to-many tables.
 
     Args:
         mask: field names whose values are recorded as a keyed digest: that they changed, not what they were.
         exclude: field names that are not captured; a change of these alone makes no event.
         personal: field names whose values are shown only to those who may see personal values.
+        derived: by the name of a method of the model, the names of the fields that it makes of the others. A restore
+            calls it before it saves; its `ValidationError` refuses the restore.
     """
 
     def decorate(model: M) -> M:
-        register(model._meta.label, mask=mask, exclude=exclude, personal=personal)
+        register(model._meta.label, mask=mask, exclude=exclude, personal=personal, derived=derived)
         return model
 
     return decorate
 
 
 def register(
-    label: str, *, mask: Iterable[str] = (), exclude: Iterable[str] = (), personal: Iterable[str] = ()
+    label: str,
+    *,
+    mask: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    personal: Iterable[str] = (),
+    derived: Mapping[str, Iterable[str]] | None = None,
 ) -> None:
     """Capture a model that is someone else's, by its label such as `auth.Group`.
 
     Raises:
         RegistrationError: the model is already registered otherwise, or is exempt.
     """
-    tracking = Tracking(label, frozenset(mask), frozenset(exclude), frozenset(personal))
+    made = {method: frozenset(names) for method, names in (derived or {}).items()}
+    tracking = Tracking(label, frozenset(mask), frozenset(exclude), frozenset(personal), made)
     key = label.lower()
     if key in _exempt:
         raise RegistrationError(f"{label} is exempt from the ledger; it can't be tracked as well.")
@@ -105,10 +121,14 @@ def tracked_models() -> list[tuple[type[models.Model], Tracking]]:
         except LookupError as error:
             raise RegistrationError(f"{tracking.label} is registered with the ledger but not installed.") from error
         names = {name for field in model._meta.local_fields for name in (field.name, field.attname, field.column)}
-        if unknown := (tracking.mask | tracking.exclude | tracking.personal) - names:
+        derived = frozenset().union(*tracking.derived.values())
+        if unknown := (tracking.mask | tracking.exclude | tracking.personal | derived) - names:
             raise RegistrationError(
-                f"{tracking.label} has no field {', '.join(sorted(unknown))} to mask, exclude or take for personal."
+                f"{tracking.label} has no field {', '.join(sorted(unknown))}"
+                " to mask, exclude, take for personal or derive."
             )
+        if missing := [name for name in tracking.derived if not callable(getattr(model, name, None))]:
+            raise RegistrationError(f"{tracking.label} has no method {', '.join(missing)} that makes derived fields.")
         result.append((model, tracking))
     return result
 

@@ -22,6 +22,7 @@ from audit.errors import RestoreError, RowChangedError
 from audit.history import folding, instances, present, states
 from audit.history.states import State
 from audit.reading import access
+from audit.registry import tracking_of
 
 SCOPE = "audit:restore"
 _LONGEST_REASON = 500
@@ -32,6 +33,7 @@ _WHY = {
     "unknown": "The ledger doesn't know what it was.",
     "retyped": "What it held is nothing that its type takes now.",
     "generated": "The database computes it.",
+    "derived": "The model makes it of its other fields.",
     "set_on_save": "It's set at each save.",
     "gone": "The model has no such field.",
 }
@@ -210,6 +212,9 @@ def _is_unchanged(model: type[models.Model], name: str, now: Any, then: Any) -> 
 
 def _why_not(model: type[models.Model], name: str, state: State) -> str:
     """Return in a word why a field can't be restored; empty where it can."""
+    column = _columns(model).get(name)
+    if column is not None and column.name in _derived(model):
+        return "derived"
     if hidden := present.columns_of(model).get(name):
         return hidden
     if link := present.links_of(model).get(name):
@@ -218,7 +223,6 @@ def _why_not(model: type[models.Model], name: str, state: State) -> str:
         except ValueError:
             return "retyped"
         return "" if name in state.fields else "unknown"
-    column = _columns(model).get(name)
     if column is None:
         return "gone"
     if column.generated:
@@ -226,6 +230,17 @@ def _why_not(model: type[models.Model], name: str, state: State) -> str:
     if getattr(column, "auto_now", False):
         return "set_on_save"
     return instances.python_value(column, state)[1]
+
+
+def _derived(model: type[models.Model]) -> dict[str, str]:
+    """The names of the fields that the model makes of others, those it inherits too, each with its method."""
+    return {
+        model._meta.get_field(name).name: method
+        for one in (model, *model._meta.all_parents)
+        if (tracking := tracking_of(one))
+        for method, names in tracking.derived.items()
+        for name in names
+    }
 
 
 def _columns(model: type[models.Model]) -> dict[str, Any]:
@@ -270,11 +285,14 @@ def _write(model: type[models.Model], rows: dict[type[models.Model], models.Mode
     # What isn't restored is none of our business, and a row that stood there may have been emptier than forms allow.
     unchecked = {one.name for one in model._meta.fields if one not in held or _may_stay_empty(one, held[one])}
     instance.full_clean(exclude=unchecked)
+    derived = _derived(model)
+    for method in dict.fromkeys(derived.values()):
+        getattr(instance, method)()
     if current.action == "create":
         instance.save(force_insert=True, using=using)
-    elif held:
+    elif held or derived:
         on_save = [one for one in model._meta.concrete_fields if getattr(one, "auto_now", False)]
-        instance.save(update_fields=[one.name for one in (*held, *on_save)], using=using)
+        instance.save(update_fields=[*(one.name for one in (*held, *on_save)), *derived], using=using)
     # What saving made of them on its own account, such as the time of a creation.
     if others := {one.attname: value for one, value in held.items() if getattr(instance, one.attname) != value}:
         models.QuerySet(model, using=using).filter(pk=instance.pk).update(**others)

@@ -1,7 +1,7 @@
 """Posts, their images and comments.
 
 `body_html` and `excerpt` are made from the Markdown at each write, so that a page costs no rendering. They are
-derived, so the ledger leaves them out.
+derived, so the ledger leaves them out, and has them made again where it brings an object back.
 """
 
 import secrets
@@ -64,7 +64,9 @@ class Tag(models.Model):
         return reverse("blog:tag", args=[self.slug])
 
 
-@audit.track(exclude=["body_html", "excerpt", "document"])
+@audit.track(
+    exclude=["body_html", "excerpt", "document"], derived={"make_anew": ["body_html", "excerpt", "updated_at"]}
+)
 class Post(models.Model):
     """An article. A draft is seen by those who write it alone."""
 
@@ -160,6 +162,12 @@ class Post(models.Model):
         """Whether it publishes itself at `publish_at`."""
         return self.status == Status.SCHEDULED
 
+    def make_anew(self) -> None:
+        """Render the text again; it's a version of its own, whatever it says. The ledger calls this at a restore."""
+        from blog.deriving import derive_post  # it needs the models
+
+        derive_post(self)
+
     @property
     def summary(self) -> str:
         """What lists say of it: the author's description, or the start of the text."""
@@ -238,7 +246,7 @@ class Image(models.Model):
         return self.name
 
 
-@audit.track(exclude=["body_html"])
+@audit.track(exclude=["body_html"], derived={"make_anew": ["body_html"]})
 class Comment(models.Model):
     """What a reader says to a post, or replies to another; replies of a thread stand below its first comment."""
 
@@ -277,6 +285,12 @@ class Comment(models.Model):
     def get_absolute_url(self) -> str:
         """Return the permanent link; it leads to the page of comments on which this one stands."""
         return reverse("blog:comment", args=[self.pk])
+
+    def make_anew(self) -> None:
+        """Render the text again. The ledger calls this at a restore."""
+        from blog.deriving import derive_comment  # it needs the models
+
+        derive_comment(self)
 
     @property
     def is_visible(self) -> bool:

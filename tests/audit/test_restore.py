@@ -1,6 +1,7 @@
 """An object is brought back to what it was, by those who may, and never over what somebody else has written."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from io import StringIO
@@ -8,12 +9,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from audit import values
+from audit import registry, values
 from audit.errors import RestoreError, RowChangedError
 from audit.history import restoring
 from audit.models import Event
@@ -220,6 +222,32 @@ def test_masked_and_excluded_fields_stay_as_they_are() -> None:
     assert "pin" not in json.dumps([plan.changes, plan.skipped, plan.fingerprint])
     assert restored(deleted(row), at).action == "create"
     assert Masked.objects.get().secret is None
+
+
+@pytest.mark.django_db
+def test_what_a_model_makes_of_its_other_fields_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hum(row: Masked) -> None:
+        if row.name == "silent":
+            raise ValidationError({"name": "Nothing hums by that name."})
+        row.noise = f"{row.name} hums"
+
+    monkeypatch.setattr(Masked, "hum", hum, raising=False)
+    tracking = replace(registry._tracked["everything.masked"], derived={"hum": frozenset({"noise"})})
+    monkeypatch.setitem(registry._tracked, "everything.masked", tracking)
+    row = Masked.objects.create(name="silent", noise="")
+    silent = clock()
+    Masked.objects.update(name="a", noise="a hums")
+    at = clock()
+    Masked.objects.update(name="b", noise="b hums")
+
+    plan = restored(row, at)
+
+    assert "noise" not in plan.changes
+    assert plan.skipped["noise"] == "The model makes it of its other fields."
+    assert Masked.objects.get().noise == "a hums"
+    assert problems_of(row, silent) == {"name": ["Nothing hums by that name."]}
+    assert restored(deleted(row), at).action == "create"
+    assert Masked.objects.get().noise == "a hums"
 
 
 @pytest.mark.django_db
