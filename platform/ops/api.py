@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.scopes import ScopePermission
 from ops.maintenance import actions, queries
 from ops.maintenance.errors import MaintenanceError
-from ops.maintenance.passing import is_staff
+from ops.maintenance.rules import can_see_maintenance, can_switch_maintenance
 from ops.models import LONGEST_MESSAGE
 
 
@@ -39,10 +39,8 @@ class MayMaintain(BasePermission):
     """Staff sees it; to switch it takes the permission `ops.change_maintenance`."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        user = request.user
-        if request.method in ("GET", "HEAD", "OPTIONS"):
-            return is_staff(user) or user.has_perm("ops.view_maintenance")
-        return user.has_perm("ops.change_maintenance")
+        is_reading = request.method in ("GET", "HEAD", "OPTIONS")
+        return can_see_maintenance(request.user) if is_reading else can_switch_maintenance(request.user)
 
 
 @extend_schema(tags=["ops"], responses=MaintenanceState)

@@ -15,8 +15,11 @@ from ops.maintenance.queries import Window
 
 # Where no end is known, that is when to ask again.
 RETRY_AFTER_SECONDS = 300
-# Probes and scrapes, the way in for staff, and the switch itself, which decides by permission.
-_OPEN = ("/healthz/", "/metrics", "/accounts/login/", "/accounts/logout/", "/admin/login/", "/api/ops/maintenance/")
+# Probes and scrapes, the way in for staff, and the switch itself as API and page, which decides by permission.
+_OPEN = (
+    *("/healthz/", "/metrics", "/accounts/login/", "/accounts/logout/", "/admin/login/"),
+    *("/api/ops/maintenance/", "/ops/maintenance/"),
+)
 
 
 def is_open(path: str) -> bool:

@@ -24,6 +24,7 @@ examples:
 While it's on, requests get 503 with Retry-After, and open sockets are told and closed. Staff pass, and so do the login
 page, /healthz/, /metrics and static files. Workers go on with their tasks. All processes notice within a second. Each
 switch is in the ledger, as ops.maintenance.created or .updated. To switch on what is on changes its message and end.
+The page /ops/maintenance/ does all of it too, and so does the API.
 """
 
 
