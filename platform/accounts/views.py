@@ -5,7 +5,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import views
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 import audit
@@ -49,6 +48,15 @@ class LoginView(views.LoginView):
         page = self.get_context_data(form=AuthenticationForm(self.request))
         page["wait_minutes"] = -(-wait_seconds // 60)
         return self.render_to_response(page, status=429, headers={"Retry-After": str(wait_seconds)})
+
+
+class LogoutView(views.LogoutView):
+    """Logs a person out, and has the browser forget what it keeps for them, such as drafts."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().post(request, *args, **kwargs)
+        response.headers["Clear-Site-Data"] = '"storage"'
+        return response
 
 
 def _address(request: HttpRequest) -> str:

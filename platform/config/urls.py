@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from accounts.views import login_for_admin
+from accounts.views import LogoutView, login_for_admin
 from audit.api.urls import api_urlpatterns as audit_api
 from blog.api.urls import api_urlpatterns as blog_api
 from chat.api.urls import api_urlpatterns as chat_api
@@ -26,6 +26,7 @@ urlpatterns = [
     path("ops/", include("ops.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/login/", login_for_admin),
+    path("admin/logout/", LogoutView.as_view()),
     path("admin/", admin.site.urls),
     path("media/<path:path>", uploaded_file),
     path("healthz/live", health.live),

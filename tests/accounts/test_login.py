@@ -67,12 +67,14 @@ def test_logging_out_takes_a_post(client: Client, user: User, new_events: NewEve
     assert client.get("/accounts/logout/").status_code == 405
     response = client.post("/accounts/logout/")
     assert (response.status_code, response.headers["Location"]) == (302, "/")
+    assert response.headers["Clear-Site-Data"] == '"storage"'
     assert new_events("accounts.user.logged_out").count() == 1
 
 
-def test_the_admin_has_no_login_of_its_own(client: Client) -> None:
+def test_the_admin_has_no_login_or_logout_of_its_own(client: Client) -> None:
     response = client.get("/admin/login/?next=/admin/accounts/")
     assert response.headers["Location"] == "/accounts/login/?next=/admin/accounts/"
+    assert client.post("/admin/logout/").headers["Clear-Site-Data"] == '"storage"'
     assert client.post("/admin/login/", RIGHT).headers["Location"].startswith("/accounts/login/")
 
 

@@ -154,6 +154,50 @@ def test_a_draft_is_kept_and_gone_once_it_is_sent(open_page: OpenPage, room: Roo
     expect(field).to_have_value("")
 
 
+def kept(page: Any) -> int:
+    """Return how much of the chat the browser keeps."""
+    count: int = page.evaluate("Object.keys(localStorage).filter(name => name.startsWith('chat:')).length")
+    return count
+
+
+def test_a_logout_asks_about_drafts_and_leaves_nothing_in_the_browser(
+    open_page: OpenPage, room: Room, people: dict[str, User]
+) -> None:
+    room_page = enter(open_page(), "ann")
+    room_page.get_by_role("textbox", name="Message to").fill("between us")
+    page = room_page.context.new_page()
+    page.goto("/chat/")
+    menu = page.locator("summary", has_text="your account")
+    menu.click()
+    page.get_by_role("button", name="Log out").click()
+    dialog = page.get_by_role("dialog", name="Log out and lose what isn't sent?")
+    expect(dialog).to_contain_text("keeps 1 draft.")
+    dialog.get_by_role("button", name="Stay").click()
+    expect(dialog).to_have_count(0)
+    assert kept(page) == 1
+    menu.click()
+    page.get_by_role("button", name="Log out").click()
+    dialog.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    assert kept(page) == 0
+    room_page.wait_for_url("**/accounts/login/**")  # what was written there isn't left on the screen either
+
+
+def test_what_was_not_sent_is_found_again_by_its_author_alone(
+    open_page: OpenPage, room: Room, people: dict[str, User]
+) -> None:
+    page = enter(open_page(), "ann")
+    page.get_by_role("textbox", name="Message to").fill("between us")
+    page.context.clear_cookies()  # the session ended by itself
+    page.goto("/")
+    assert kept(page) == 1
+    enter(page, "ann")
+    expect(page.get_by_role("textbox", name="Message to")).to_have_value("between us")
+    page.context.clear_cookies()
+    enter(page, "bob")
+    assert kept(page) == 0
+
+
 def test_all_works_by_keyboard_and_is_told_to_who_listens(
     open_page: OpenPage, room: Room, people: dict[str, User]
 ) -> None:
