@@ -198,23 +198,35 @@ def unread_of(user: User) -> list[dict[str, object]]:
     """Return how much `user` hasn't read, of each room that they belong to or have read in; counted up to a hundred."""
     own = Q(members__user=user) | Exists(ReadMark.objects.filter(room=OuterRef("pk"), user=user))
     rooms = list(rooms_visible_to(user).filter(own, archived_at=None).distinct().values_list("pk", flat=True))
-    return _unread(user, rooms)
+    return _unread([(user.pk, room) for room in rooms]).get(user.pk, [])
 
 
 def unread_in(user: User, room: Room) -> dict[str, object]:
     """Return how much `user` hasn't read in one room."""
-    return _unread(user, [room.pk])[0]
+    return _unread([(user.pk, room.pk)])[user.pk][0]
 
 
-def _unread(user: User, room_ids: list[int]) -> list[dict[str, object]]:
-    if not room_ids:
-        return []
+def unread_of_people(user_ids: list[int], room_ids: list[int]) -> dict[int, list[dict[str, object]]]:
+    """Return what `unread_of` tells, of these rooms alone, to each of these people whom any of them concerns."""
     with connection.cursor() as cursor:
-        cursor.execute(statements.UNREAD, {"user": user.pk, "most": MOST_UNREAD, "rooms": room_ids})
-        return [
-            {"room": slug, "read": read, "last_sequence": last, "unread": unread, "mentions": mentions}
-            for slug, read, last, unread, mentions in cursor.fetchall()
-        ]
+        cursor.execute(statements.CONCERNED, {"users": user_ids, "rooms": room_ids})
+        pairs = cursor.fetchall()
+    accesses = accesses_to(pairs) if pairs else {}
+    return _unread([pair for pair, access in accesses.items() if access.can_enter and not access.room.is_archived])
+
+
+def _unread(pairs: list[tuple[int, int]]) -> dict[int, list[dict[str, object]]]:
+    """Return how much is unread, by the person's id, for pairs of the ids of people and rooms."""
+    told: dict[int, list[dict[str, object]]] = {}
+    if not pairs:
+        return told
+    users, rooms = (list(ids) for ids in zip(*pairs, strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(statements.UNREAD, {"users": users, "most": MOST_UNREAD, "rooms": rooms})
+        for user_id, slug, read, last, unread, mentions in cursor.fetchall():
+            row = {"room": slug, "read": read, "last_sequence": last, "unread": unread, "mentions": mentions}
+            told.setdefault(user_id, []).append(row)
+    return told
 
 
 # --- moderation ------------------------------------------------------------------------------------------------------

@@ -36,20 +36,27 @@ SELECT id, sequence, created_at FROM message
 """
 
 UNREAD = """
-SELECT room.slug, coalesce(mark.sequence, 0), room.last_sequence, unread.count, unread.mentions
-FROM chat_room room
-LEFT JOIN chat_readmark mark ON mark.room_id = room.id AND mark.user_id = %(user)s
+SELECT pair.user_id, room.slug, coalesce(mark.sequence, 0), room.last_sequence, unread.count, unread.mentions
+FROM unnest(%(users)s::bigint[], %(rooms)s::bigint[]) AS pair (user_id, room_id)
+JOIN chat_room room ON room.id = pair.room_id
+LEFT JOIN chat_readmark mark ON mark.room_id = room.id AND mark.user_id = pair.user_id
 CROSS JOIN LATERAL (
-    SELECT count(*), count(*) FILTER (WHERE %(user)s = ANY (few.mentions)) AS mentions
+    SELECT count(*), count(*) FILTER (WHERE pair.user_id = ANY (few.mentions)) AS mentions
     FROM (
         SELECT message.mentions FROM chat_message message
         WHERE message.room_id = room.id AND message.sequence > coalesce(mark.sequence, 0)
-            AND message.author_id <> %(user)s AND message.deleted_at IS NULL
+            AND message.author_id <> pair.user_id AND message.deleted_at IS NULL
         LIMIT %(most)s
     ) few
 ) unread
-WHERE room.id = ANY (%(rooms)s)
 ORDER BY room.slug
+"""
+
+# Of these people, those whom these rooms concern.
+CONCERNED = """
+SELECT user_id, room_id FROM chat_member WHERE room_id = ANY (%(rooms)s) AND user_id = ANY (%(users)s)
+UNION
+SELECT user_id, room_id FROM chat_readmark WHERE room_id = ANY (%(rooms)s) AND user_id = ANY (%(users)s)
 """
 
 MARK_READ = """

@@ -4,9 +4,11 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
-from accounts.sockets import FrameError, Handler, JsonSocket
+from accounts.models import User
+from accounts.sockets import NOT_LOGGED_IN, FrameError, Handler, JsonSocket
 from notifications import actions, queries
 from notifications.push import group_of
+from notifications.visitors import visitors
 
 _LARGEST_ID = 2**63 - 1
 
@@ -14,10 +16,12 @@ _LARGEST_ID = 2**63 - 1
 class NotificationConsumer(JsonSocket):
     """Tells a person's open page of notifications, and takes marks as read from it.
 
-    To the client: `state` (unread, read ids), `notification` (with the unread count), `error`.
-    From the client: `mark_read` (id), `mark_all_read`.
+    To the client: `state` (unread, read ids), `notification` (with the unread count), `error`; and what other parts of
+    the platform have to tell, by types of theirs. From the client: `mark_read` (id), `mark_all_read`.
     """
 
+    user: User
+    session_key: str | None = None
     _group: str | None = None
 
     def handlers(self) -> dict[str, Handler]:
@@ -27,14 +31,19 @@ class NotificationConsumer(JsonSocket):
         """Join the person's group, and tell how much is unread."""
         if not await self.accept_user():
             return
-        self._group = group_of(self.scope["user"].pk)
+        self.user = self.scope["user"]
+        session = self.scope.get("session")
+        self.session_key = session.session_key if session is not None else None
+        self._group = group_of(self.user.pk)
         # First the group, then the count: what comes in between is pushed.
         await self.channel_layer.group_add(self._group, self.channel_name)
+        visitors().join(self)
         await self._send_state()
 
     async def disconnect(self, code: int) -> None:
         """Leave the group."""
         if self._group:
+            visitors().leave(self)
             await self.channel_layer.group_discard(self._group, self.channel_name)
 
     async def notification_created(self, event: dict[str, Any]) -> None:
@@ -45,6 +54,14 @@ class NotificationConsumer(JsonSocket):
     async def notification_read(self, event: dict[str, Any]) -> None:
         """From the channel layer: something was read, here or on another page."""
         await self._send_state(read=event["ids"])
+
+    async def page_told(self, event: dict[str, Any]) -> None:
+        """From the channel layer: something that another part of the platform has to tell."""
+        await self.send_json(event["frame"])
+
+    async def show_out(self) -> None:
+        """Close the socket of somebody who isn't logged in any more."""
+        await self.close(NOT_LOGGED_IN, "You are logged out.")
 
     async def _send_state(self, **fields: Any) -> None:
         await self.send_json({"type": "state", "unread": await self._unread(), **fields})

@@ -39,8 +39,8 @@ async def connect(transactional_db: None) -> AsyncIterator[Connect]:
     opened: list[SocketClient] = []
     app = HandshakeMiddleware(URLRouter([path("ws/notifications/", NotificationConsumer.as_asgi())]))
 
-    async def open_socket(user: User | None) -> SocketClient:
-        socket = SocketClient(app, "/ws/notifications/", user or AnonymousUser())
+    async def open_socket(user: User | None, session: Any = None) -> SocketClient:
+        socket = SocketClient(app, "/ws/notifications/", user or AnonymousUser(), session=session)
         opened.append(socket)
         await socket.connect()
         return socket

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from channels.db import database_sync_to_async
+from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
 from accounts.sockets import BURST_FRAMES, LONGEST_FRAME
 from audit.models import Event
 from notifications.delivery.actions import create_notification
 from notifications.models import Notification
+from notifications.visitors import visitors
 from tests.notifications.client import SocketClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -182,3 +184,31 @@ async def test_a_flood_is_cut_off(connect: Connect, author: User) -> None:
     assert titles[-1] == "Too many frames"
     assert output["code"] == 1008
     assert len(titles) < BURST_FRAMES * 2
+
+
+@database_sync_to_async
+def _end_session(user: User, session: SessionStore) -> None:
+    session.flush()
+
+
+@database_sync_to_async
+def _close_account(user: User, session: SessionStore) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize("happens", [_end_session, _close_account])
+async def test_whoever_logs_out_is_told_nothing_more(
+    connect: Connect, author: User, happens: Callable[[User, SessionStore], Awaitable[None]]
+) -> None:
+    session = SessionStore()
+    await database_sync_to_async(session.create)()
+    socket, staying = await connect(author, session), await connect(await User.objects.acreate(username="other"))
+    for one in (socket, staying):
+        await one.receive()
+    await visitors().look()
+    assert await socket.receive_nothing()
+    await happens(author, session)
+    await visitors().look()
+    assert (await socket.receive_event())["code"] == 4401
+    assert await staying.receive_nothing()
+    assert len(visitors().user_ids) == 1

@@ -7,10 +7,13 @@ import orjson
 from django.db import connection, transaction
 
 from accounts.models import User
-from chat import metrics, showing, statements
+from chat import metrics, news, showing, statements
 from chat.errors import ConflictError, GoneError
 from chat.models import EventKind, Member, Message, Room, RoomEvent
 from notifications.push import push_to_group
+
+# They change what is unread.
+_COUNTED = (EventKind.MESSAGE_CREATED, EventKind.MESSAGE_EDITED, EventKind.MESSAGE_DELETED)
 
 
 def group_of(room: Room) -> str:
@@ -111,3 +114,5 @@ def _push_on_commit(room: Room, sequence: int, kind: EventKind, **what: Any) -> 
 def _push(room: Room, message: dict[str, Any]) -> None:
     metrics.EVENTS.labels(message["type"]).inc()
     push_to_group(group_of(room), message)
+    if message["type"] in _COUNTED:
+        news.push_news(room.pk)

@@ -5,7 +5,7 @@ from functools import partial
 from django.db import connection, transaction
 
 from accounts.models import User
-from chat import queries, statements
+from chat import news, queries, statements
 from chat.models import Room
 from notifications.push import push_to_group
 
@@ -25,4 +25,5 @@ def mark_read(room: Room, sequence: int, *, actor: User) -> dict[str, object]:
     if has_moved:
         message = {"type": "read.marked", "frame": {"type": "read", **unread}}
         transaction.on_commit(partial(push_to_group, group_of_reader(actor.pk), message), robust=True)
+        transaction.on_commit(partial(news.push_unread, actor.pk, unread), robust=True)
     return unread

@@ -139,6 +139,8 @@ function start() {
       if (state === "open") isClosed = false;
     },
     onMessage(message) {
+      // Other parts of the page may be concerned.
+      document.dispatchEvent(new CustomEvent("personal-socket", { detail: message }));
       if (message.type === "maintenance") {
         isClosed = message.is_on;
         showMaintenance(message);

@@ -1,8 +1,10 @@
-// How much is unread in one's rooms: asked for while the page is looked at, and told by the socket of an open room.
+// How much is unread in one's rooms: told by the personal socket within a second or so, and asked for now and then, and
+// whenever that socket was away, since what is told may get lost.
 
 import { call } from "./api.js";
 
-const EVERY_MS = 20_000;
+const EVERY_MS = 60_000;
+const FIRST_MS = 5_000; // where the socket was open before anybody listened, or can't be opened
 
 /** Show a room's number at its link. @param {{room: string, unread: number, mentions: number}} frame */
 export function showUnread({ room, unread, mentions }) {
@@ -28,10 +30,15 @@ export function followUnread(except = "") {
       // looked for again in a while
     }
   }
+  document.addEventListener("personal-socket", ({ detail: frame }) => {
+    if (frame.type === "state" && !("read" in frame)) look(); // it has just been opened
+    if (frame.type !== "chat.unread") return;
+    for (const room of frame.rooms) if (room.room !== except) showUnread(room);
+  });
   document.addEventListener("visibilitychange", look);
   window.addEventListener("focus", look);
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) look();
   });
-  timer = window.setTimeout(look, EVERY_MS);
+  timer = window.setTimeout(look, FIRST_MS);
 }
