@@ -1,5 +1,8 @@
 """What can go wrong in the blog. Callers that treat all alike catch `BlogError`."""
 
+from functools import partial
+from typing import Any
+
 
 class BlogError(Exception):
     """The blog could not do this."""
@@ -18,6 +21,10 @@ class InvalidError(BlogError):
     def __init__(self, **messages: str) -> None:
         super().__init__("; ".join(f"{field}: {message}" for field, message in messages.items()))
         self.messages = messages
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Tell how it's made anew in another process: by names, which an exception's own way leaves out."""
+        return partial(type(self), **self.messages), ()
 
 
 class ConflictError(BlogError):

@@ -5,7 +5,6 @@ Posts may hold raw HTML, tables, footnotes and images; comments are text, links,
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from html import unescape
 from re import compile as re_compile
 
@@ -33,8 +32,12 @@ def render_post(text: str, pictures: Mapping[str, Picture] | None = None) -> str
     Raises:
         InvalidError: the text is empty, too large, nested too deeply or holds a NUL.
     """
-    html = _clean_html_of(text)
-    return let_scroll(place_pictures(html, pictures or {}, settings.MEDIA_URL))
+    return with_pictures(clean_html_of(text), pictures or {})
+
+
+def with_pictures(html: str, pictures: Mapping[str, Picture]) -> str:
+    """Return what `clean_html_of` gave as it's shown, its images taken from `pictures` by name."""
+    return let_scroll(place_pictures(html, pictures, settings.MEDIA_URL))
 
 
 def render_comment(text: str) -> str:
@@ -59,23 +62,25 @@ def excerpt_of(html: str) -> str:
     return ""
 
 
-def image_names(text: str) -> list[str]:
-    """Return the sources of all images in a post's Markdown, raw HTML included, each once, in order.
+def may_have_images(text: str) -> bool:
+    """Return whether a post's Markdown can have images: most have none, and parsing is the dearest part."""
+    return "![" in text or "<img" in text.lower()
 
-    Raises:
-        InvalidError: as `render_post`.
-    """
-    if "![" not in text and "<img" not in text.lower():  # most posts have none, and parsing is the dearest part
-        return []
-    html = _clean_html_of(text)
+
+def image_names(html: str) -> list[str]:
+    """Return the sources of all images in what `clean_html_of` gave, raw HTML included, each once, in order."""
     return list(dict.fromkeys(unescape(source) for source in _IMAGE_SOURCE.findall(html)))
 
 
 _IMAGE_SOURCE = re_compile(r'<img(?: (?!src)[a-z]+="[^"]*")* src="([^"]*)"')
 
 
-@lru_cache(maxsize=4)  # an import asks for a text's images, and then for the text; parsing is the dearest part
-def _clean_html_of(text: str) -> str:
+def clean_html_of(text: str) -> str:
+    """Return a post's Markdown as safe HTML, its images as the text names them: what is dear of `render_post`.
+
+    Raises:
+        InvalidError: as `render_post`.
+    """
     require_size(text, limits.BODY_BYTES, field="body")
     html = _POSTS.render(text)
     if nesting_of(html) > _DEEPEST_HTML:

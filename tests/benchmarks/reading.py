@@ -147,7 +147,7 @@ def write_documents(folder: Path, count: int) -> None:
 
 def timed(work: Callable[[], Any], backend: int) -> dict[str, Any]:
     """Do it; return what it says of itself, and how long it took."""
-    server, mine, begun = processor_seconds(backend), time.process_time(), time.perf_counter()
+    server, mine, begun = processor_seconds(backend), own_seconds(), time.perf_counter()
     told = work()
     seconds = time.perf_counter() - begun
     count = getattr(told, "imported", 0) or getattr(told, "posts", 0)
@@ -157,9 +157,14 @@ def timed(work: Callable[[], Any], backend: int) -> dict[str, Any]:
         "posts": count,
         "seconds": round(seconds, 1),
         "posts_a_second": round(count / seconds),
-        "processor_ms_a_post": round((time.process_time() - mine) / count * 1_000, 2),
+        "processor_ms_a_post": round((own_seconds() - mine) / count * 1_000, 2),
         "server_processor_ms_a_post": round((processor_seconds(backend) - server) / count * 1_000, 2),
     }
+
+
+def own_seconds() -> float:
+    """Return what this process and those that it started, and that have ended, have used until now."""
+    return sum(os.times()[:4])
 
 
 def processor_seconds(process: int) -> float:

@@ -5,13 +5,17 @@ from typing import Any
 
 from blog import limits
 from blog.errors import InvalidError
-from blog.markdown import excerpt_of, render_post, require_size
+from blog.markdown import clean_html_of, excerpt_of, require_size, with_pictures
 from blog.models import Post
 
 
-def set_body(post: Post, body: str, *, pictures: Callable[[], dict[str, Any]] = dict) -> None:
-    """Give an unsaved or locked post its text and all that is derived from it; doesn't save it."""
-    post.body_html = render_post(body, pictures())
+def set_body(post: Post, body: str, *, html: str = "", pictures: Callable[[], dict[str, Any]] = dict) -> None:
+    """Give an unsaved or locked post its text and all that is derived from it; doesn't save it.
+
+    Args:
+        html: what `clean_html_of` gave for it, where somebody asked already.
+    """
+    post.body_html = with_pictures(html or clean_html_of(body), pictures())
     post.body_markdown = normalised(body)
     post.excerpt = excerpt_of(post.body_html)
 

@@ -14,7 +14,15 @@ from blog import limits
 from blog.errors import BlogError
 from blog.importing.bundles import Bundle
 from blog.importing.documents import Document
-from blog.importing.writing import Written, category_named, delete_files, new_post, users_of, write_document
+from blog.importing.writing import (
+    Written,
+    author_names,
+    category_named,
+    delete_files,
+    new_post,
+    users_named,
+    write_document,
+)
 from blog.models import Category, Image, OldAddress, Post, Tag
 from blog.slugs import RESERVED, free_slug, path_of, slug_of
 from blog.taxonomy import tag_slug, tags_named
@@ -90,18 +98,15 @@ def _written(one: _Waiting) -> Written | Exception:
 
 
 def _create(waiting: list[_Waiting]) -> None:
-    users: dict[tuple[tuple[str, ...], tuple[str, ...]], list[User]] = {}
+    users = _users(one.document for one in waiting)
     categories: dict[str, Category | None] = {}
     tags = _tags(one.document for one in waiting)
     slugs = _free_slugs(waiting)
     for one in waiting:
         document = one.document
-        names = (document.authors, document.usernames)
-        if names not in users:
-            users[names] = users_of(document)
         if document.category not in categories:
             categories[document.category] = category_named(document.category)
-        one.post.author = users[names][0]
+        one.post.author = users[document.identity][0]
         one.post.category = categories[document.category]
         one.post.slug = slugs[one.document.identity]
     Post.objects.bulk_create(one.post for one in waiting)
@@ -112,7 +117,7 @@ def _create(waiting: list[_Waiting]) -> None:
     Post.coauthors.through.objects.bulk_create(
         Post.coauthors.through(post_id=one.post.pk, user_id=user.pk)
         for one in waiting
-        for user in users[(one.document.authors, one.document.usernames)][1:]
+        for user in users[one.document.identity][1:]
     )
     Post.tags.through.objects.bulk_create(
         Post.tags.through(post_id=one.post.pk, tag_id=key)
@@ -120,6 +125,19 @@ def _create(waiting: list[_Waiting]) -> None:
         for key in dict.fromkeys(tags[tag_slug(name)].pk for name in one.document.tags)
     )
     OldAddress.objects.bulk_create(_addresses(waiting))
+
+
+def _users(documents: Iterable[Document]) -> dict[str, list[User]]:
+    """Return the authors of each document."""
+    usernames: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for document in documents:
+        named = author_names(document)
+        usernames[document.identity] = list(named)
+        for username, name in named.items():
+            names.setdefault(username, name)
+    users = users_named(names)
+    return {identity: [users[username] for username in named] for identity, named in usernames.items()}
 
 
 def _tags(documents: Iterable[Document]) -> dict[str, Tag]:

@@ -8,19 +8,25 @@ from pathlib import Path
 from blog.errors import ImportFileError, InvalidError
 from blog.images import CheckedImage, check_image, checksum_of
 from blog.importing.documents import Document
-from blog.markdown import image_names
+from blog.markdown import clean_html_of, image_names, may_have_images
 from blog.sanitizing import picture_name
 from images import limits
 
 _SUFFIXES = {".md", ".markdown"}
 # Pages of a section, not posts, as Zola and Hugo name them.
-_SECTION_FILES = {"_index.md"}
+_SECTION_FILES = {"_index.md"}  # So much of one post's images is held in memory; what is more is read when it's stored.
+_MOST_AHEAD_BYTES = 20_000_000
 
 
 @dataclass(slots=True)
 class Bundle:
-    """A post's images: `found` by the name in its text, and a warning for each that isn't there."""
+    """A post's images: `found` by the name in its text, and a warning for each that isn't there.
 
+    `html` is its text as `clean_html_of` gives it, and `checked` are images, where both were made ahead.
+    """
+
+    html: str = ""
+    checked: dict[str, CheckedImage] = field(default_factory=dict)
     found: dict[str, Path] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
@@ -55,15 +61,27 @@ def require_inside(path: Path, folder: Path, *, what: str) -> Path:
     return resolved
 
 
-def images_of(document: Document) -> Bundle:
-    """Return the images beside `document` that its text shows.
+def bundle_of(document: Document, *, is_new: bool) -> Bundle:
+    """Return the images beside `document` that its text shows; for a new post, ready to be stored with its text.
 
     Raises:
-        ImportFileError: an image lies outside the post's folder.
+        ImportFileError: an image lies outside the post's folder; of a new post, one isn't acceptable.
         InvalidError: the text can't be rendered.
     """
-    bundle = Bundle()
-    for source in image_names(document.body):
+    if not is_new and not may_have_images(document.body):
+        return Bundle()
+    bundle = _named_images(document, clean_html_of(document.body))
+    ahead_bytes = 0
+    for name, path in bundle.found.items() if is_new else ():
+        if ahead_bytes < _MOST_AHEAD_BYTES and (image := read_image(name, path)):
+            bundle.checked[name] = image
+            ahead_bytes += len(image.data)
+    return bundle
+
+
+def _named_images(document: Document, html: str) -> Bundle:
+    bundle = Bundle(html)
+    for source in image_names(html):
         if source.startswith(("https://", "http://", "//", "data:")):
             if not source.startswith("https://"):
                 bundle.warnings.append(f"image {source[:80]} isn't shown: only https and images beside the post are")

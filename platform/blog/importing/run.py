@@ -9,8 +9,9 @@ from django.db import DataError, IntegrityError
 
 from blog.errors import BlogError
 from blog.importing.batches import Batch
-from blog.importing.bundles import Bundle, images_of, markdown_files, require_inside
-from blog.importing.documents import NoFrontMatterError, read_document
+from blog.importing.bundles import Bundle, markdown_files
+from blog.importing.documents import NoFrontMatterError
+from blog.importing.preparing import Prepared, Source, prepared
 from blog.importing.writing import Written, known_identities, write_document
 
 Progress = Callable[[int, int, str], None]
@@ -62,18 +63,20 @@ def import_directory(
         raise NotADirectoryError(f"{root} is no folder")
     files = markdown_files(root)
     report = Report(found=len(files))
-    running = _Run(root, report, default_author, is_dry_run)
+    known = frozenset(known_identities())
+    running = _Run(report, known, is_dry_run)
     try:
-        for number, file in enumerate(files):
-            name = os.fsencode(file.relative_to(root)).decode("utf-8", "backslashreplace")
-            if progress:
-                progress(number, len(files), name)
-            try:
-                running.take(file, name)
-            except NoFrontMatterError:
-                report.skipped.append(Remark(name, "no front matter"))
-            except (BlogError, DataError, IntegrityError) as error:
-                running.refuse(name, error)
+        with prepared(Source(root, default_author, known), files) as givens:
+            for number, file in enumerate(files):
+                name = os.fsencode(file.relative_to(root)).decode("utf-8", "backslashreplace")
+                if progress:
+                    progress(number, len(files), name)
+                try:
+                    running.take(next(givens), name)
+                except NoFrontMatterError:
+                    report.skipped.append(Remark(name, "no front matter"))
+                except (BlogError, DataError, IntegrityError) as error:
+                    running.refuse(name, error)
         running.finish()
     finally:
         running.batch.discard()
@@ -85,18 +88,16 @@ def import_directory(
 class _Run:
     """An import under way: what is new waits for others, what is here already is written at once."""
 
-    def __init__(self, root: Path, report: Report, default_author: str, is_dry_run: bool) -> None:
+    def __init__(self, report: Report, known: frozenset[str], is_dry_run: bool) -> None:
         self.batch = Batch()
-        self._root, self._report = root, report
-        self._default_author, self._is_dry_run = default_author, is_dry_run
+        self._report, self._known, self._is_dry_run = report, known, is_dry_run
         self._seen: dict[str, str] = {}
-        self._known = known_identities()
 
-    def take(self, file: Path, name: str) -> None:
+    def take(self, given: Prepared | BlogError, name: str) -> None:
         """Import one file, or have it wait; raises what is wrong with it."""
-        require_inside(file, self._root, what="the file")
-        document = read_document(file, self._root, default_author=self._default_author)
-        bundle = images_of(document)
+        if isinstance(given, BlogError):
+            raise given
+        document, bundle = given
         if first := self._seen.get(document.identity):
             raise BlogError(f"it has the same path as {first}; give it another")
         if self._is_dry_run or document.identity in self._known:

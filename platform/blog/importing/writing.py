@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
@@ -96,7 +95,7 @@ def delete_files(names: list[str]) -> None:
 
 def new_post(document: Document, bundle: Bundle, stored: list[str]) -> tuple[Post, list[Image]]:
     """Return an unsaved post, without author, category and slug, and its images, whose files are stored."""
-    images = _store_new(bundle.found, {}, stored)
+    images = _store_new(bundle, {}, stored)
     now = timezone.now()
     post = Post(
         title=checked_title(document.title),
@@ -107,7 +106,7 @@ def new_post(document: Document, bundle: Bundle, stored: list[str]) -> tuple[Pos
         updated_at=document.published_at or now,
         source_path=document.identity,
     )
-    set_body(post, document.body, pictures=lambda: _pictures(images))
+    set_body(post, document.body, html=bundle.html, pictures=lambda: _pictures(images))
     return post, images
 
 
@@ -132,7 +131,7 @@ def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -
     author, *coauthors = users_of(document)
     existing = {image.name: image for image in post.images.all()}
     checksums = {name: image.checksum_sha256 for name, image in existing.items()}
-    renewed = _store_new(bundle.found, checksums, stored)
+    renewed = _store_new(bundle, checksums, stored)
     for image in renewed:
         image.post = post
     # What the text still wants but is missing beside it is kept.
@@ -157,7 +156,7 @@ def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -
         setattr(post, name, values[name])
     is_text_new = normalised(document.body) != post.body_markdown
     if is_text_new or gone or renewed:
-        set_body(post, document.body, pictures=lambda: _pictures(list(post.images.all())))
+        set_body(post, document.body, html=bundle.html, pictures=lambda: _pictures(list(post.images.all())))
         fields += ["body_markdown", "body_html", "excerpt"]
     if fields:
         post.updated_at = timezone.now()
@@ -174,11 +173,12 @@ def _update(post: Post, document: Document, bundle: Bundle, stored: list[str]) -
     return Written("updated" if is_new else "unchanged", len(renewed))
 
 
-def _store_new(paths: Mapping[str, Path], known_checksums: Mapping[str, str], stored: list[str]) -> list[Image]:
+def _store_new(bundle: Bundle, known_checksums: Mapping[str, str], stored: list[str]) -> list[Image]:
     """Store the images that aren't known already, and return them, not yet in the database."""
     images = []
-    for name, path in paths.items():
-        checked = read_image(name, path, known_checksums.get(name, ""))
+    for name, path in bundle.found.items():
+        # Taken out, so that what waits for others holds no files in memory.
+        checked = bundle.checked.pop(name, None) or read_image(name, path, known_checksums.get(name, ""))
         if checked is None:
             continue
         file_name = _storage.save(image_path(None, f"image{checked.suffix}"), ContentFile(checked.data))
@@ -213,19 +213,32 @@ def category_named(name: str) -> Category | None:
 
 def users_of(document: Document) -> list[User]:
     """Return an account for each author, the existing one where there is; new ones are inactive and can't log in."""
-    users: dict[str, User] = {}
+    return list(users_named(author_names(document)).values())
+
+
+def author_names(document: Document) -> dict[str, str]:
+    """Return the name of each author by their username."""
+    names: dict[str, str] = {}
     for name, given in zip_longest(document.authors, document.usernames, fillvalue=""):
         username = given or slugify(name)[:_LONGEST_NAME] or slugify(name, allow_unicode=True)[:_LONGEST_NAME]
         if not username or "\x00" in name:
             raise ImportFileError(f"its author {name!r} has no letters; write the name")
-        user = User.objects.filter(username=username).first()
-        if user is None:
-            user = User(username=username, display_name=name[:_LONGEST_NAME], is_active=False)
-            user.set_unusable_password()
-            try:
-                user.clean_fields(exclude=["password"])
-            except ValidationError as error:
-                raise ImportFileError(f"its author {username[:80]!r} can't be a username; use letters") from error
-            user.save()
-        users.setdefault(username, user)
-    return list(users.values())
+        names.setdefault(username, name)
+    return names
+
+
+def users_named(names: Mapping[str, str]) -> dict[str, User]:
+    """Return the account of each username, in their order; those that aren't there are made with these names."""
+    known = {user.username: user for user in User.objects.filter(username__in=list(names))}
+    return {username: known.get(username) or _new_user(username, name) for username, name in names.items()}
+
+
+def _new_user(username: str, name: str) -> User:
+    user = User(username=username, display_name=name[:_LONGEST_NAME], is_active=False)
+    user.set_unusable_password()
+    try:
+        user.clean_fields(exclude=["password"])
+    except ValidationError as error:
+        raise ImportFileError(f"its author {username[:80]!r} can't be a username; use letters") from error
+    user.save()
+    return user
