@@ -157,9 +157,11 @@ BOARD = Board(
                 ),
                 lines(
                     "Limited",
-                    "What was refused as too much, by limit.",
+                    "What was refused as too much, by limit; and sockets that no limit of all processes counted, since"
+                    " Redis was away.",
                     "ops",
                     Query(rate_by("chat_limited_total", _JOB, "limit"), "{{limit}}"),
+                    Query(rate_by("chat_sockets_uncounted_total", _JOB), "not counted"),
                 ),
             ],
         ),

@@ -14,10 +14,10 @@ def messages_per_minute_of_address() -> int:
 
 
 def sockets_of_user() -> int:
-    """`CHAT_SOCKETS_OF_USER`: how many rooms and tabs one person has open in one process."""
+    """`CHAT_SOCKETS_OF_USER`: how many rooms and tabs one person has open, over all processes."""
     return int(getattr(settings, "CHAT_SOCKETS_OF_USER", 20))
 
 
 def sockets_of_address() -> int:
-    """`CHAT_SOCKETS_OF_ADDRESS`: how many sockets one address has open in one process."""
+    """`CHAT_SOCKETS_OF_ADDRESS`: how many sockets one address has open, over all processes."""
     return int(getattr(settings, "CHAT_SOCKETS_OF_ADDRESS", 200))

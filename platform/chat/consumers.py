@@ -21,8 +21,9 @@ from accounts.sockets import (
     JsonSocket,
     in_database,
 )
-from chat import actions, metrics, queries, replay, showing
+from chat import actions, metrics, places, queries, replay, showing
 from chat.errors import ChatError, GoneError, InvalidError, NotAllowedError, TooManyError
+from chat.places import Place
 from chat.replay import Replay
 from chat.rules import Access
 from chat.watching import watch
@@ -53,7 +54,6 @@ class ChatConsumer(JsonSocket):
 
     access: Access
     session_key: str | None = None
-    address = ""
     told_sequence = 0
     told_here = ""
     sending_since: float | None = None
@@ -61,6 +61,7 @@ class ChatConsumer(JsonSocket):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._groups: list[str] = []
+        self._place: Place | None = None
         self._task: asyncio.Task[Any] | None = None
         self._is_slow = False
         self._is_closed = False
@@ -79,6 +80,8 @@ class ChatConsumer(JsonSocket):
                 raise
         finally:
             watch().leave(self)
+            if self._place is not None:
+                places.THREAD.submit(places.OWN.leave, self._place)  # after it was taken, which may be under way
             for group in self._groups:
                 try:
                     await self.channel_layer.group_discard(group, self.channel_name)
@@ -97,10 +100,10 @@ class ChatConsumer(JsonSocket):
             await self._close(NOT_FOUND, queries.NOT_FOUND)
             return
         self.access = access
-        self.address = context.current().client_address
         session = self.scope.get("session")
         self.session_key = session.session_key if session is not None else None
-        if not watch().take_place(self):
+        self._place = Place(access.user.pk, context.current().client_address)
+        if not await in_database(places.OWN.take, self._place, executor=places.THREAD):
             await self._refuse_place()
             return
         if not await self._join_groups():

@@ -26,6 +26,10 @@ CLOSED = counter(
 LIMITED = counter(
     "chat_limited_total", "What was refused as too much, by limit.", ["limit"], known=("user", "address", "sockets")
 )
+UNCOUNTED = counter(
+    "chat_sockets_uncounted_total",
+    "Sockets let in by the numbers of their own process alone, since Redis was away.",
+)
 PRESENT = gauge(
     "chat_present_people", "People who are in a room, counted once for each room, as this process saw last."
 )

@@ -11,7 +11,6 @@ How many queries that takes doesn't depend on how many sockets there are.
 import asyncio
 import contextvars
 import time
-from collections import Counter
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.sockets import NOT_FOUND, NOT_LOGGED_IN, NOT_PERMITTED, in_database
-from chat import conf, metrics, presence
+from chat import metrics, places, presence
 from chat.models import Role
 from chat.queries import accesses_to
 from chat.rules import Access
@@ -44,7 +43,6 @@ class Socket(Protocol):
 
     access: Access
     session_key: str | None  # None where there's no session to end
-    address: str
     told_sequence: int  # the last number that it has been told of
     told_here: str  # the last that it was told of who is there
     sending_since: float | None
@@ -68,26 +66,12 @@ class Watch:
 
     def __init__(self) -> None:
         self._sockets: set[Socket] = set()
-        self._places: dict[Socket, tuple[int, str]] = {}
-        self._users: Counter[int] = Counter()
-        self._addresses: Counter[str] = Counter()
         self._running: asyncio.Task[None] | None = None
         self._last: dict[int, int] = {}  # room id → its last number, a tick ago
         self._was_here: set[tuple[int, int]] = set()  # room and person, as Redis was told
         self._names: dict[int, str] = {}
         self._visits: set[asyncio.Task[None]] = set()  # those that wait for somebody to read
-
-    def take_place(self, socket: Socket) -> bool:
-        """Count a socket; False where its person, or its address, has as many as may be."""
-        user_id, address = socket.access.user.pk, socket.address
-        if self._users[user_id] >= conf.sockets_of_user():
-            return False
-        if address and self._addresses[address] >= conf.sockets_of_address():
-            return False
-        self._places[socket] = user_id, address
-        self._users[user_id] += 1
-        self._addresses[address] += 1
-        return True
+        self._renewed_at = time.monotonic()
 
     def join(self, socket: Socket) -> None:
         """Look after a socket from now on."""
@@ -99,10 +83,6 @@ class Watch:
     def leave(self, socket: Socket) -> None:
         """Forget a socket; one that isn't known is no matter."""
         self._sockets.discard(socket)
-        if (place := self._places.pop(socket, None)) is not None:
-            user_id, address = place
-            self._users -= Counter([user_id])
-            self._addresses -= Counter([address])
 
     async def _run(self) -> None:
         while self._sockets or self._was_here:
@@ -119,6 +99,9 @@ class Watch:
     async def tick(self) -> None:
         """Look once."""
         self._cut_off_slow()
+        if time.monotonic() - self._renewed_at > places.RENEW_SECONDS:
+            self._renewed_at = time.monotonic()
+            places.THREAD.submit(places.OWN.renew)
         self._visits = {visit for visit in self._visits if not visit.done()}
         sockets = [socket for socket in self._sockets if socket.sending_since is None]
         mine = {(socket.access.room.pk, socket.access.user.pk) for socket in self._sockets}

@@ -1,0 +1,87 @@
+"""How many sockets somebody may have, over all processes."""
+
+from typing import Any
+
+import pytest
+
+from caching import connection
+from chat import metrics, places
+from chat.places import Place, Places
+from tests.conftest import WaitUntil
+
+
+@pytest.fixture(autouse=True)
+def _limits(servers: Any, settings: Any) -> None:
+    settings.CHAT_SOCKETS_OF_USER = 2
+    settings.CHAT_SOCKETS_OF_ADDRESS = 3
+    connection.ask(lambda redis: redis.delete(*[f"chat:places:user:{user}" for user in (1, 2, 3)], _ADDRESS))
+
+
+_ADDRESS = "chat:places:address:203.0.113.7"
+
+
+def place(user_id: int = 1) -> Place:
+    return Place(user_id, "203.0.113.7")
+
+
+def test_a_person_has_so_many_places_in_all_processes_together() -> None:
+    one, other = Places("one"), Places("other")
+    first, second = place(), place()
+    assert one.take(first)
+    assert other.take(second)
+    refused = place()
+    assert not one.take(refused)
+    assert not other.take(place())
+    one.leave(refused)  # which it never got
+    assert not other.take(place())
+    one.leave(first)
+    one.leave(first)
+    assert other.take(place())
+    assert not one.take(place())
+
+
+def test_an_address_has_so_many_whoever_it_is() -> None:
+    one, other = Places("one"), Places("other")
+    assert all(process.take(place(user)) for process, user in ((one, 1), (other, 2), (other, 3)))
+    assert not one.take(place(2))
+    assert one.take(Place(2, ""))  # an address that isn't known doesn't count
+
+
+def test_what_a_process_that_died_held_comes_free(monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(places, "BELIEVED_SECONDS", 0.3)
+        dead = Places("dead")
+        assert dead.take(place())
+        assert dead.take(place())
+    alive = Places("alive")
+    wait_until(lambda: alive.take(place()))
+    alive.renew()
+    assert alive.take(place())
+    assert not alive.take(place())
+
+
+def test_what_redis_forgot_is_told_again() -> None:
+    one, other = Places("one"), Places("other")
+    assert one.take(place())
+    assert one.take(place())
+    connection.ask(lambda redis: redis.delete("chat:places:user:1", _ADDRESS))
+    one.renew()
+    assert not other.take(place())
+    assert connection.ask(lambda redis: 0 < redis.ttl("chat:places:user:1") <= places.BELIEVED_SECONDS)
+
+
+def test_without_redis_a_process_goes_by_its_own_numbers_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(question: Any) -> None:
+        raise connection.AwayError
+
+    before = metrics.UNCOUNTED.value
+    monkeypatch.setattr(places, "ask", fail)
+    one, other = Places("one"), Places("other")
+    first = place()
+    assert one.take(first)
+    assert one.take(place())
+    assert not one.take(place())
+    assert other.take(place())
+    one.leave(first)
+    assert one.take(place())
+    assert metrics.UNCOUNTED.value == before + 4
