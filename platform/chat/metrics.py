@@ -24,7 +24,10 @@ CLOSED = counter(
     known=("logged_out", "no_access", "role_lost", "slow", "limited"),
 )
 LIMITED = counter(
-    "chat_limited_total", "What was refused as too much, by limit.", ["limit"], known=("user", "address", "sockets")
+    "chat_limited_total",
+    "What was refused as too much, by limit.",
+    ["limit"],
+    known=("user", "address", "sockets", "questions"),
 )
 UNCOUNTED = counter(
     "chat_sockets_uncounted_total",

@@ -30,6 +30,8 @@ PAGE_SIZE = 50
 LARGEST_PAGE = 200
 LARGEST_SEQUENCE = 2**63 - 1
 MOST_PINS = 50
+MOST_SUGGESTED = 8
+_TALKED_LATELY = 200  # messages
 MOST_UNREAD = 100  # beyond this a number says nothing more
 
 NOT_FOUND = "There is no such room."
@@ -123,6 +125,33 @@ def members_of(room: Room) -> QuerySet[Member]:
 
 def people_who_may_enter(room: Room, people: QuerySet[User]) -> list[User]:
     """Return those of `people` who may enter the room."""
+    return list(_may_enter(room, people))
+
+
+def people_to_name(user: User, room: Room, beginning: str) -> list[tuple[User, bool]]:
+    """Return a few people whom `user` could name in a room, and whether they belong to it or talked there lately.
+
+    Those come first: by the beginning of their username or of a word of their name. In a public room others follow, by
+    their username alone.
+    """
+    spoke = Message.objects.filter(room=room).order_by("-sequence").values("author_id")[:_TALKED_LATELY]
+    close = Member.objects.filter(room=room).order_by().values("user_id").union(spoke)
+    others = _may_enter(room, User.objects.exclude(pk=user.pk)).order_by("username")
+    is_called = (
+        Q(username__istartswith=beginning)
+        | Q(display_name__istartswith=beginning)
+        | Q(display_name__icontains=f" {beginning}")
+    )
+    found = [(one, True) for one in others.filter(is_called, pk__in=close)[:MOST_SUGGESTED]]
+    if room.kind == RoomKind.PUBLIC and beginning and len(found) < MOST_SUGGESTED:
+        known = [one.pk for one, _ in found]
+        is_called = Q(username__startswith=beginning) | Q(username__startswith=beginning.lower())
+        more = others.filter(is_called).exclude(pk__in=known)
+        found += [(one, False) for one in more[: MOST_SUGGESTED - len(found)]]
+    return found
+
+
+def _may_enter(room: Room, people: QuerySet[User]) -> QuerySet[User]:
     in_force = Restriction.objects.filter(
         Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
         Q(room=room) | Q(room__isnull=True),
@@ -133,7 +162,7 @@ def people_who_may_enter(room: Room, people: QuerySet[User]) -> list[User]:
     allowed = people.filter(~Exists(in_force), is_active=True)
     if room.kind != RoomKind.PUBLIC:
         allowed = allowed.filter(chat_memberships__room=room)
-    return list(allowed)
+    return allowed
 
 
 # --- messages --------------------------------------------------------------------------------------------------------

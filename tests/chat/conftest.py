@@ -1,7 +1,10 @@
 """Rooms, people, and sockets under test: the real consumer on the real channel layer."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from django.db import connections
 from django.urls import path
 
 from accounts.models import User
-from chat import actions
+from chat import actions, limits
 from chat.consumers import ChatConsumer
 from chat.models import Room
 from telemetry.channels import HandshakeMiddleware
@@ -51,6 +54,12 @@ Enter = Callable[..., Awaitable[RoomClient]]
 @pytest.fixture(autouse=True)
 def _redis(servers: Any) -> None:
     """Pushes go through the suite's Redis."""
+
+
+@pytest.fixture
+def in_one_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is counted by the minute happens in the same one."""
+    monkeypatch.setattr(limits, "time", SimpleNamespace(time=partial(float, time.time() // 60 * 60 + 30)))
 
 
 @pytest.fixture

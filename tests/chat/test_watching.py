@@ -211,7 +211,7 @@ async def test_what_is_read_in_one_tab_is_read_in_all(enter: Enter, room: Room, 
 
 
 async def test_who_says_too_much_is_closed_and_it_is_recorded_once(
-    enter: Enter, room: Room, ann: User, bob: User, settings: Any
+    enter: Enter, room: Room, ann: User, bob: User, settings: Any, in_one_minute: None
 ) -> None:
     settings.CHAT_MESSAGES_PER_MINUTE = 3
     for code in (1008, 1008):

@@ -248,6 +248,50 @@ def test_all_works_by_keyboard_and_is_told_to_who_listens(
     expect(page.locator("[data-chat-announcer]")).to_have_text("bob: fourth")
 
 
+def test_people_are_suggested_while_a_name_is_typed(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:
+    for username, name in (("bea", "Bea Newman"), ("bert", "Bert")):
+        User.objects.create_user(username, display_name=name, password=PASSWORD)
+    actions.join_room(room, actor=User.objects.get(username="bert"))
+    page = enter(open_page(), "ann")
+    field = page.locator("#chat-body")
+    options = page.get_by_role("listbox", name="People to name").get_by_role("option")
+    field.press_sequentially("Hello @b")
+    expect(options).to_have_text(["BBert @bert", "BBea Newman @bea", "Bbob @bob"])
+    expect(field).to_have_role("combobox")
+    expect(page.locator("[data-chat-announcer]")).to_contain_text("3 people to choose from")
+    chosen = page.locator("[role=option][aria-selected=true]")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(chosen).to_contain_text("bob")
+    expect(field).to_have_attribute("aria-activedescendant", str(chosen.get_attribute("id")))
+    page.keyboard.press("ArrowDown")
+    expect(chosen).to_contain_text("Bert")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("Hello @bob ")
+    expect(options).to_have_count(0)
+    expect(field).to_have_role("textbox")
+    field.press_sequentially("and @be")
+    expect(options).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(options).to_have_count(0)
+    field.press_sequentially("a")
+    expect(chosen).to_contain_text("Bea")
+    page.keyboard.press("Tab")
+    expect(field).to_have_value("Hello @bob and @bea ")
+    expect(field).to_be_focused()
+    field.press_sequentially("write to me@be")  # an address isn't a name
+    page.keyboard.press("Enter")
+    expect(messages(page).locator(".mention")).to_have_text(["@bob", "@bea"])
+    phone = open_page(viewport={"width": 320, "height": 640}, has_touch=True, is_mobile=True)
+    enter(phone, "bob")
+    phone.locator("#chat-body").press_sequentially("@an")
+    phone.get_by_role("option").tap()
+    expect(phone.locator("#chat-body")).to_have_value("@ann ")
+    expect(phone.locator("#chat-body")).to_be_focused()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 320
+
+
 def test_browser_notifications_come_by_choice_alone(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:
     page = open_page(permissions=["notifications"])
     page.add_init_script(

@@ -31,7 +31,9 @@ def told_to_client() -> Iterator[None]:
     except ConflictError as error:
         raise Conflict(str(error)) from error
     except TooManyError as error:
-        raise Throttled(wait=error.retry_after_seconds, detail=str(error)) from error
+        throttled = Throttled(wait=error.retry_after_seconds)
+        throttled.detail = str(error)  # which says for how long to wait already
+        raise throttled from error
     except InvalidError as error:
         raise ValidationError({error.field: [str(error)]}) from error
 

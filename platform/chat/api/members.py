@@ -1,15 +1,18 @@
 """The API of who belongs to a room."""
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from chat import actions, queries, showing
+from chat import actions, limits, queries, showing
 from chat.api.base import ChatView, told_to_client
-from chat.api.serializers import MemberSerializer, NewMemberSerializer, RoleSerializer
+from chat.api.serializers import MemberSerializer, NamedPersonSerializer, NewMemberSerializer, RoleSerializer
+
+_LONGEST_BEGINNING = 30
 
 
 class MemberList(ChatView):
@@ -34,6 +37,31 @@ class MemberList(ChatView):
                 member = actions.join_room(room, actor=user)
         shown = showing.member(user.pk, member, user.name, user.username)
         return Response(shown, status=status.HTTP_201_CREATED)
+
+
+class RoomPeople(ChatView):
+    """People whom a message in a room can name."""
+
+    @extend_schema(
+        tags=["chat"],
+        parameters=[
+            OpenApiParameter("q", OpenApiTypes.STR, description="How the name begins, in at most 30 characters.")
+        ],
+        responses=NamedPersonSerializer(many=True),
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Return a few people whose names begin so, those first who belong to the room or talked there lately."""
+        room = self.access(slug).room
+        beginning = request.query_params.get("q", "")
+        if len(beginning) > _LONGEST_BEGINNING or "\x00" in beginning:
+            raise ValidationError({"q": [f"Give the beginning of a name, of at most {_LONGEST_BEGINNING} characters."]})
+        with told_to_client():
+            limits.take_question(self.member)
+        found = queries.people_to_name(self.member, room, beginning)
+        shown = [
+            {"id": one.pk, "name": one.name, "username": one.username, "is_near": is_near} for one, is_near in found
+        ]
+        return Response(shown)
 
 
 class MemberDetail(ChatView):

@@ -17,6 +17,10 @@ class PersonSerializer(serializers.Serializer[Any]):
     username = serializers.CharField()
 
 
+class NamedPersonSerializer(PersonSerializer):
+    is_near = serializers.BooleanField(help_text="Whether they belong to the room or talked there lately.")
+
+
 class RoomSerializer(serializers.ModelSerializer[Room]):
     class Meta:
         model = Room

@@ -17,6 +17,7 @@ api_urlpatterns = [
     path(f"{_ROOM}pins/", rooms.RoomPins.as_view(), name="chat-pin-list"),
     path(f"{_ROOM}read/", rooms.RoomRead.as_view(), name="chat-read"),
     path(f"{_ROOM}presence/", rooms.RoomPresence.as_view(), name="chat-presence"),
+    path(f"{_ROOM}people/", members.RoomPeople.as_view(), name="chat-people"),
     path(f"{_ROOM}members/", members.MemberList.as_view(), name="chat-member-list"),
     path(f"{_ROOM}members/<int:user_id>/", members.MemberDetail.as_view(), name="chat-member"),
     path(f"{_ROOM}messages/", messages.MessageList.as_view(), name="chat-message-list"),

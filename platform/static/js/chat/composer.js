@@ -1,6 +1,7 @@
 // The form in which one writes: it keeps a draft, answers a message, takes pictures, and tells that one types.
 
 import { upload } from "../editor-pictures.js";
+import { suggestPeople } from "./mentions.js";
 import { element, inShort } from "./render.js";
 
 const DRAFT = "draft";
@@ -9,10 +10,11 @@ const MOST_PICTURES = 8;
 
 /**
  * @param {HTMLFormElement} form
- * @param {{store: object, find: (id: number) => object | undefined, onSend: (message: object) => void, onTyping: () => void, say: (text: string, isGood?: boolean) => void}} its
+ * @param {{room: string, store: object, find: (id: number) => object | undefined, onSend: (message: object) => void, onTyping: () => void, say: (text: string, isGood?: boolean) => void, announce: (line: string) => void}} its
  */
-export function createComposer(form, { store, find, onSend, onTyping, say }) {
+export function createComposer(form, { room, store, find, onSend, onTyping, say, announce }) {
   const field = form.elements.namedItem("body");
+  suggestPeople(field, { room, announce });
   const about = form.querySelector("[data-chat-about]");
   const chips = form.querySelector("[data-chat-chosen]");
   const picker = form.querySelector("[data-chat-pictures]");

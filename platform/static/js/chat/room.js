@@ -69,12 +69,14 @@ const tools = createTools(list, {
   onTold: (message) => show(log.update(message)),
   onEdited: (id) => redraw(log.get(id)),
   say,
+  announce,
 });
 const outbox = createOutbox(store, {
   send: ({ clientId, body, replyTo, pictures }) => socket.send({ type: "send", body, client_id: clientId, reply_to: replyTo, pictures }),
   onSilence: () => socket.reconnect(),
 });
-const composer = createComposer(part("form"), { store, find, onSend, onTyping: () => socket.send({ type: "typing" }), say });
+const onTyping = () => socket.send({ type: "typing" });
+const composer = createComposer(part("form"), { room: slug, store, find, onSend, onTyping, say, announce });
 
 // --- what was said -------------------------------------------------------------------------------------------
 
@@ -232,7 +234,6 @@ function pendingItem(message) {
 }
 
 const itemOfPending = (clientId) => list.querySelector(`[data-pending="${CSS.escape(clientId)}"]`);
-
 function onSend({ body, replyTo, pictures }) {
   say("");
   const message = { clientId: newClientId(), body, replyTo, pictures, at: Date.now() };
@@ -302,7 +303,6 @@ async function resync() {
 }
 
 let shownState = { name: "connecting", reason: "" };
-
 function showState(name = shownState.name, reason = shownState.reason) {
   shownState = { name, reason };
   const waiting = outbox.waiting().filter((message) => !message.refused).length;

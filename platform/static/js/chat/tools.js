@@ -2,6 +2,7 @@
 // needed, in a dialog or in the message's place.
 
 import { call, messagePath } from "./api.js";
+import { suggestPeople } from "./mentions.js";
 import { element } from "./render.js";
 
 const EDIT_WINDOW_MS = 3_600_000;
@@ -9,9 +10,9 @@ const EDIT_WINDOW_MS = 3_600_000;
 /**
  * @param {HTMLElement} list of messages
  * @param {{room: string, me: number, signs: string[], you: () => object, isDirect: boolean, isArchived: () => boolean, find: (id: number) => object | undefined,
- *   onAnswer: (id: number) => void, onTold: (message: object) => void, onEdited: (id: number) => void, say: (text: string, isGood?: boolean) => void}} its
+ *   onAnswer: (id: number) => void, onTold: (message: object) => void, onEdited: (id: number) => void, say: (text: string, isGood?: boolean) => void, announce: (line: string) => void}} its
  */
-export function createTools(list, { room, me, signs, you, isDirect, isArchived, find, onAnswer, onTold, onEdited, say }) {
+export function createTools(list, { room, me, signs, you, isDirect, isArchived, find, onAnswer, onTold, onEdited, say, announce }) {
   const bar = element("div", { className: "chat-tools", role: "group", "aria-label": "What you can do with this message" });
   const dialog = document.querySelector("[data-chat-dialog]");
   let active = null; // the message's item in which the bar is
@@ -126,6 +127,7 @@ export function createTools(list, { room, me, signs, you, isDirect, isArchived, 
     const cancel = element("button", { type: "button", className: "button small quiet", textContent: "Cancel" });
     const save = element("button", { className: "button small primary", textContent: "Save" });
     const form = element("form", { className: "chat-edit" }, field, element("div", { className: "cluster" }, save, cancel));
+    suggestPeople(field, { room, announce });
     const end = () => {
       form.remove();
       onEdited(id);
