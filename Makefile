@@ -17,7 +17,7 @@ run: $(VENV)/.run-stamp ## Start the whole platform; Ctrl-C stops it
 	@exec $(PYTHON) platform/manage.py up
 
 test: $(VENV)/.dev-stamp ## Run the tests, against servers that they start themselves
-	@exec $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@exec $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.bench-stamp ## Measure the ledger beside other audit libraries (some minutes; ROUNDS=9)
 	@exec $(PYTHON) tests/benchmarks/audit.py --rounds $(or $(ROUNDS),9)

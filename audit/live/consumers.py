@@ -41,8 +41,8 @@ LONGEST_FRAME = 1_000
 _MOST_FRAMES, _WITHIN_SECONDS = 20, 2.0
 _MOST_PARAMETERS = 100
 _IDLE_SECONDS = 15.0
-# Twice that is the longest that a tail outlives its reader's permission.
-_CHECK_SECONDS = 2.0
+# Together these are the longest that a tail outlives its reader's permission.
+_CHECK_SECONDS, _CHECK_WITHIN_SECONDS = 2.0, 2.0
 
 # Threads of their own, and few: a slow search keeps neither other sockets waiting nor all of a pool's connections.
 _READERS = ThreadPoolExecutor(4, thread_name_prefix="audit-tail")
@@ -255,7 +255,7 @@ class TailConsumer(TracedConsumer, AsyncWebsocketConsumer):  # type: ignore[misc
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             try:
-                async with asyncio.timeout(_CHECK_SECONDS):
+                async with asyncio.timeout(_CHECK_WITHIN_SECONDS):
                     access = await _in_database(self._access)
             except (*tail.UNAVAILABLE, TimeoutError):
                 self._view = None  # what nobody can check isn't shown

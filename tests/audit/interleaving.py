@@ -219,7 +219,7 @@ def run_in_threads(lists: list[list[Unit]], alias: str = "default") -> None:
     together = threading.Barrier(len(lists))
 
     def run(mine: list[Unit]) -> None:
-        together.wait(10)
+        together.wait(60)
         try:
             for unit in mine:
                 work(unit)

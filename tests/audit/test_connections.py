@@ -378,7 +378,7 @@ def test_a_pooled_connection_lent_to_another_thread_tells_that_threads_actor(hea
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
 
     told = {event.changes["slug"]: event.actor_id for event in Event.objects.filter(object_type="chat.room")}
     assert told == {name: name for name in names}

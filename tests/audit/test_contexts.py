@@ -219,7 +219,7 @@ def test_a_thread_has_its_own_context_and_takes_over_what_it_is_given() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
     events = rooms()
 
     assert (events["bare"].actor_type, events["bare"].origin, events["bare"].request_id or "") == (

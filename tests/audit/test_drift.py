@@ -180,7 +180,7 @@ def test_no_write_fails_or_goes_unrecorded_while_the_table_changes(
         owner.execute("ALTER TABLE drifting RENAME COLUMN looks TO views")
     stop.set()
     for writer in writers:
-        writer.join(10)
+        writer.join(60)
 
     assert errors == []
     (rows,) = owner.execute("SELECT count(*) FROM drifting").fetchone() or (0,)

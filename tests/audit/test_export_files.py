@@ -380,12 +380,12 @@ def test_a_worker_makes_the_file_in_the_name_of_who_asked(live_platform: Any, wa
     auditor = user_with(*RIGHTS)
     made = make_tags(30)
     with httpx.Client(
-        base_url=live_platform.web_url, headers=token_for(auditor, "audit:read", "audit:export"), timeout=20
+        base_url=live_platform.web_url, headers=token_for(auditor, "audit:read", "audit:export"), timeout=60
     ) as browser:
         asked = browser.post(LONG, json={"format": "ndjson", "filters": TAGS})
         assert asked.status_code == 202, asked.text
         url = asked.json()["url"]
-        shown = wait_until(lambda: (found := browser.get(url).json())["state"] == "finished" and found, timeout=30)
+        shown = wait_until(lambda: (found := browser.get(url).json())["state"] == "finished" and found, timeout=60)
         packed = browser.get(shown["file"]).content
         streamed = browser.get(URL, params=TAGS)
 

@@ -224,7 +224,7 @@ def test_writers_go_on_while_partitions_are_made_and_events_move(connect: Connec
         choice = random.Random(seed)
         ids: list[int] = []
         try:
-            begun.wait(10)
+            begun.wait(60)
             while not is_over.is_set():
                 at = month(choice.randrange(7))
                 if seed % 2:
@@ -242,7 +242,7 @@ def test_writers_go_on_while_partitions_are_made_and_events_move(connect: Connec
     threads = [threading.Thread(target=work, args=(connect(), seed)) for seed in range(4)]
     for thread in threads:
         thread.start()
-    begun.wait(10)
+    begun.wait(60)
     moved = 0
     try:
         for number in range(1, 7):
@@ -251,7 +251,7 @@ def test_writers_go_on_while_partitions_are_made_and_events_move(connect: Connec
     finally:
         is_over.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
 
     assert failures == []
     assert moved > 0
@@ -271,7 +271,7 @@ def test_a_transaction_that_began_before_the_move_and_ends_after_it_began_is_not
         thread.start()
         waits = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
         wait_until(lambda: watcher.execute(waits).rowcount)
-    thread.join(20)
+    thread.join(60)
     assert_all_is_well(watcher, ids)
 
 
@@ -287,7 +287,7 @@ def test_a_reader_that_takes_long_keeps_nobody_from_writing(connect: Connect, wa
         pauses = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
         wait_until(lambda: writer.execute(pauses).rowcount)
         ids.append(write(writer, month(1)))
-    thread.join(20)
+    thread.join(60)
     assert_all_is_well(writer, ids)
 
 
@@ -301,7 +301,7 @@ def test_two_at_once_make_each_partition_once(connect: Connect) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(made) == len(set(made)) == 12
 
 

@@ -79,7 +79,7 @@ def bouncer(django_db_setup: None) -> Iterator[Path]:
         return True
 
     try:
-        is_ready = wait_for(answers, timeout_seconds=10) and process.is_running
+        is_ready = wait_for(answers, timeout_seconds=60) and process.is_running
         assert is_ready, "\n".join(process.last_lines)
         yield sockets
     finally:
@@ -119,7 +119,7 @@ def run_by_turns(names: list[str], work: Callable[[str, int], None], rounds: int
         try:
             with use(context):
                 for number in range(rounds):
-                    together.wait(20)
+                    together.wait(60)
                     work(name, number)
         except BaseException as error:
             failures.append(error)
@@ -131,7 +131,7 @@ def run_by_turns(names: list[str], work: Callable[[str, int], None], rounds: int
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert failures == []
 
 

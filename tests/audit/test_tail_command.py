@@ -301,7 +301,7 @@ def test_a_signal_ends_it_cleanly(start: Start, now: str, tmp_path: Path, number
     assert '"a"' in first_line(process)
     process.send_signal(number)
 
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out, err) == (0, "", "")
     assert Event.objects.get(action="audit.ledger.tail_closed").changes["events"] == 1
@@ -316,7 +316,7 @@ def test_it_ends_quietly_when_nobody_reads_any_more(start: Start, now: str, tmp_
     assert process.stdout is not None
     process.stdout.close()  # as `head -1` does; nothing more has to come for it to be noticed
 
-    assert (process.wait(10), process.stderr and process.stderr.read()) == (0, "")
+    assert (process.wait(60), process.stderr and process.stderr.read()) == (0, "")
     assert Event.objects.filter(action="audit.ledger.tail_closed").count() == 1
 
 
@@ -328,7 +328,7 @@ def test_a_closed_pipe_amid_a_batch_is_no_error_and_nothing_is_lost(start: Start
     assert process.stdout is not None
     process.stdout.close()
 
-    assert (process.wait(10), process.stderr and process.stderr.read()) == (0, "")
+    assert (process.wait(60), process.stderr and process.stderr.read()) == (0, "")
     missing = len(names("--cursor-file", str(path)))
     shown = Event.objects.get(action="audit.ledger.tail_closed", origin="command").changes["events"]
     assert shown + missing == 600

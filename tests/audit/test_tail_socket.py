@@ -63,8 +63,13 @@ Open = Callable[..., Awaitable[TailClient]]
 
 
 @pytest.fixture(autouse=True)
-def _quickly(settings: Any, servers: Any) -> None:
+def _quickly(settings: Any, servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look often; and however busy the machine, take nothing for too slow."""
     settings.AUDIT_TAIL_SECONDS = 0.05
+    monkeypatch.setattr(consumers, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(consumers, "_CHECK_WITHIN_SECONDS", 3_600.0)
+    monkeypatch.setattr(consumers, "_WITHIN_SECONDS", 3_600.0)
+    monkeypatch.setattr(consumers, "_IDLE_SECONDS", 3_600.0)
 
 
 @pytest.fixture
@@ -171,7 +176,9 @@ async def test_the_cursor_moves_on_while_nothing_matches(open_tail: Open, monkey
     ready = await socket.receive()
     await add_tags("a")
 
-    frames = [await socket.receive() for _ in range(3)]
+    frames = [await socket.receive()]
+    while len(frames) < 100 and frames[-1]["cursor"] == ready["cursor"]:  # they may be from before the tag
+        frames.append(await socket.receive())
 
     assert {frame["type"] for frame in frames} == {"idle"}
     assert frames[-1]["cursor"] != ready["cursor"]
@@ -358,7 +365,7 @@ async def test_a_logout_closes_the_tail_in_time(open_tail: Open, browser: Client
     await socket.receive()
     await database_sync_to_async(browser.logout)()
 
-    assert (await socket.closed())[0] == 4401  # receive_event waits 5 seconds
+    assert (await socket.closed())[0] == 4401
 
 
 async def test_a_new_password_closes_the_tail(open_tail: Open, auditor: User) -> None:
@@ -381,11 +388,11 @@ async def test_a_permission_that_is_taken_closes_the_tail_even_amid_a_slow_searc
 
     def read_slowly(*args: Any, **kwargs: Any) -> tail.Batch:
         is_slow.set()
-        is_over.wait(10)
+        is_over.wait(300)
         return read(*args, **kwargs)
 
     monkeypatch.setattr(tail, "read", read_slowly)
-    await database_sync_to_async(is_slow.wait)(5)
+    await database_sync_to_async(is_slow.wait)(60)
     auditor.is_active = lost != "account"
     try:
         if lost == "permission":
@@ -402,7 +409,6 @@ async def test_a_permission_that_is_taken_closes_the_tail_even_amid_a_slow_searc
 async def test_a_permission_that_narrows_narrows_the_tail(
     open_tail: Open, auditor: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "_CHECK_SECONDS", 0.1)
     is_narrow = threading.Event()
     view_of = TailConsumer._view_of
 
@@ -419,16 +425,12 @@ async def test_a_permission_that_narrows_narrows_the_tail(
     @database_sync_to_async
     def narrow() -> None:
         auditor.user_permissions.set([Permission.objects.get(codename="view_events_of_everything_tag")])
-        assert is_narrow.wait(5)
+        assert is_narrow.wait(60)
         Thing.objects.create(name="unseen")
         Tag.objects.create(name="seen")
 
     await narrow()
-    frame = await socket.receive()
-    while frame["type"] == "waiting":  # a machine so busy that a question took too long; the next one is answered
-        frame = await socket.receive()
-
-    assert names(frame) == ["seen"]
+    assert names(await socket.receive()) == ["seen"]
 
 
 async def test_a_scope_without_a_session_goes_by_the_account(auditor: User) -> None:

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from accounts.models import User
 from blog import actions
 from blog.models import Post
-from tests.conftest import LivePlatform
 from tests.images import pictures
+from tests.live import LivePlatform
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 PASSWORD = "right-horse-9"

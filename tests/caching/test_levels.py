@@ -133,7 +133,7 @@ class Gate:
     def read(self) -> str:
         text = self.source.read()
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return text
 
 
@@ -150,11 +150,11 @@ def test_two_hundred_waiting_readers_of_two_processes_cost_one_rebuild(
     gate = Gate(source)
     with ThreadPoolExecutor(200) as pool:
         readers = [pool.submit(run, (here, elsewhere)[number % 2], gate.read) for number in range(200)]
-        assert gate.begun.wait(10)
+        assert gate.begun.wait(60)
         # All the others found somebody at it: of each process one thread holds the turn.
         wait_until(lambda: here._turns._running and elsewhere._turns._running)
         gate.go.set()
-        assert {reader.result(10) for reader in readers} == {"first"}
+        assert {reader.result(60) for reader in readers} == {"first"}
     assert source.readings == 1
 
 
@@ -164,13 +164,13 @@ def test_readers_who_come_after_a_change_get_the_new_one_though_the_old_is_still
     gate = Gate(source)
     with ThreadPoolExecutor(8) as pool:
         early = pool.submit(run, here, gate.read)
-        assert gate.begun.wait(10)
+        assert gate.begun.wait(60)
         source.text = "second"
         generations.invalidate(THING)
         late = [pool.submit(run, level, source.read) for level in (here, elsewhere, here, elsewhere)]
         gate.go.set()
-        assert early.result(10) == "first"
-        assert [reader.result(10) for reader in late] == ["second"] * 4
+        assert early.result(60) == "first"
+        assert [reader.result(60) for reader in late] == ["second"] * 4
 
 
 def test_what_is_only_old_is_served_while_one_renews_it(
@@ -182,11 +182,11 @@ def test_what_is_only_old_is_served_while_one_renews_it(
     gate = Gate(source)
     with ThreadPoolExecutor(2) as pool:
         renewing = pool.submit(run, here, gate.read)
-        assert gate.begun.wait(10)
+        assert gate.begun.wait(60)
         assert run(here, gate.read) == "first"
         assert run(elsewhere, gate.read) == "first"
         gate.go.set()
-        renewing.result(10)
+        renewing.result(60)
     assert source.readings == 2
 
 

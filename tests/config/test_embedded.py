@@ -319,7 +319,7 @@ def _as_ordinary_user(action: Callable[[Path], None], local_dir: Path) -> None:
     child = multiprocessing.get_context("fork").Process(target=run)
     child.start()
     told = receiving.recv() if receiving.poll(60) else "nothing came back within a minute"
-    child.join(10)
+    child.join(60)
     assert told == ""
 
 

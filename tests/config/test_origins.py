@@ -65,7 +65,7 @@ async def handshake(*headers: tuple[bytes, bytes]) -> dict[str, Any]:
     scope = {"type": "websocket", "path": "/ws/notifications/", "headers": list(headers)}
     communicator = ApplicationCommunicator(OriginMiddleware(accept), scope)
     await communicator.send_input({"type": "websocket.connect"})
-    answer: dict[str, Any] = await communicator.receive_output(timeout=5)
+    answer: dict[str, Any] = await communicator.receive_output(timeout=60)
     return answer
 
 

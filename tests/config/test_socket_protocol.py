@@ -40,13 +40,13 @@ def server(monkeypatch: pytest.MonkeyPatch, wait_until: Any) -> Iterator[uvicorn
     wait_until(lambda: running.started)
     yield running
     running.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 def test_who_does_not_read_is_dropped(server: uvicorn.Server, wait_until: Any) -> None:
     address = server.servers[0].sockets[0].getsockname()
     connections = server.server_state.connections
-    with socket.create_connection(address, timeout=5) as client:
+    with socket.create_connection(address, timeout=60) as client:
         client.sendall(_HANDSHAKE)
         wait_until(lambda: connections)
         wait_until(lambda: not connections)

@@ -19,7 +19,7 @@ class Prometheus:
     """Its API."""
 
     def __init__(self, port: int) -> None:
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/", timeout=30)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1/", timeout=60)
 
     def ask(self, path: str, **parameters: str) -> Any:
         """Return what the API says of `path`."""
@@ -72,7 +72,7 @@ def running_prometheus(
             return False
 
     try:
-        wait_until(is_up, timeout=30)
+        wait_until(is_up, timeout=60)
         yield server
     finally:
         server.close()

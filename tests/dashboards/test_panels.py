@@ -16,13 +16,14 @@ from django.conf import settings
 from config import parts
 from config.embedded import addresses, postgres
 from config.processes import Process, Program, stop_all
-from tests.conftest import LivePlatform, WaitUntil
+from tests.conftest import WaitUntil
 from tests.dashboards import tools
 from tests.dashboards.board_files import Asked, queries
 from tests.dashboards.prometheus_server import Prometheus, running_prometheus
 from tests.dashboards.promql import metrics_in
 from tests.dashboards.tools import DASHBOARDS
 from tests.dashboards.traffic import Traffic, settle
+from tests.live import LivePlatform
 
 FreePorts = Callable[[int], list[int]]
 ASKED = list(queries())
@@ -141,7 +142,7 @@ def use(platform: LivePlatform, superuser: psycopg.Connection, server: Prometheu
 def scraped(server: Prometheus, wait_until: WaitUntil) -> None:
     """Wait until Prometheus has seen what happened so far, and the rules have."""
     now = time.time() + 2.5
-    wait_until(lambda: server.query(f'timestamp(up{{job="glasshouse"}}) > {now}'), timeout=20)
+    wait_until(lambda: server.query(f'timestamp(up{{job="glasshouse"}}) > {now}'), timeout=60)
 
 
 def start_exporters(free_ports: FreePorts, there: set[str]) -> tuple[list[Process], str]:

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import LivePlatform, WaitUntil
+from tests.conftest import WaitUntil
 from tests.dashboards.prometheus_server import running_prometheus
 from tests.dashboards.rule_files import alerts
+from tests.live import LivePlatform
 
 Ask = Callable[[str], Any]
 
@@ -35,14 +36,14 @@ def test_a_platform_that_runs_is_scraped_and_its_rules_hold(
     def targets() -> dict[str, str]:
         return {target["labels"]["job"]: target["health"] for target in ask("targets")["activeTargets"]}
 
-    wait_until(lambda: targets() == {"glasshouse": "up", "prometheus": "up"}, timeout=20)
-    wait_until(lambda: query(ask, 'celery_workers{job="glasshouse"} == 1'), timeout=20)
+    wait_until(lambda: targets() == {"glasshouse": "up", "prometheus": "up"}, timeout=60)
+    wait_until(lambda: query(ask, 'celery_workers{job="glasshouse"} == 1'), timeout=60)
 
     def promises() -> list[dict[str, Any]]:
         httpx.get(f"{live_platform.web_url}/")  # a rate needs a count before and after
         return query(ask, 'slo:error_ratio:rate5m{slo="availability"}')
 
-    assert wait_until(promises, timeout=20)[0]["value"][1] == "0"
+    assert wait_until(promises, timeout=60)[0]["value"][1] == "0"
 
     def unevaluated() -> list[str]:
         every = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
@@ -58,6 +59,6 @@ def test_a_platform_that_runs_is_scraped_and_its_rules_hold(
 
     exemplars = wait_until(
         lambda: ask("query_exemplars?query=http_server_request_duration_seconds_bucket&start=0&end=9999999999"),
-        timeout=20,
+        timeout=60,
     )
     assert all("trace_id" in entry["exemplars"][0]["labels"] for entry in exemplars)

@@ -17,9 +17,10 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from accounts.models import User
 from config.processes import Process, Program, stop_all
-from tests.conftest import LivePlatform, WaitUntil
+from tests.conftest import WaitUntil
 from tests.dashboards import tools
 from tests.dashboards.tools import DASHBOARDS
+from tests.live import LivePlatform
 
 FILE = DASHBOARDS / "proxy" / "Caddyfile"
 
@@ -31,7 +32,7 @@ class Proxy:
 
     def client(self) -> httpx.Client:
         # Its certificate is of its own making.
-        return httpx.Client(base_url=f"https://localhost:{self.port}", verify=False, timeout=10)  # noqa: S501
+        return httpx.Client(base_url=f"https://localhost:{self.port}", verify=False, timeout=60)  # noqa: S501
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def proxy(
             return False
 
     try:
-        wait_until(is_up, timeout=30)
+        wait_until(is_up, timeout=60)
         yield found
     finally:
         stop_all([process])
@@ -95,7 +96,7 @@ def test_pages_and_sockets_have_one_origin(proxy: Proxy) -> None:
             origin=f"https://localhost:{proxy.port}",  # type: ignore[arg-type]
             additional_headers={"Cookie": cookie},
         ) as connection:
-            return dict(json.loads(await asyncio.wait_for(connection.recv(), 10)))
+            return dict(json.loads(await asyncio.wait_for(connection.recv(), 60)))
 
     assert "type" in asyncio.run(talk())
 

@@ -37,7 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 **PASSWORDS,
             },
             check=True,
-            timeout=30,
+            timeout=60,
         )
         yield local_dir
     finally:
@@ -55,7 +55,7 @@ def _wait_until_it_answers(local_dir: Path) -> None:
         return True
 
     wait: WaitUntil = _wait_until
-    wait(answers, timeout=30)
+    wait(answers, timeout=60)
 
 
 def connect(local_dir: Path, role: str) -> psycopg.Connection:

@@ -21,7 +21,8 @@ from chat.actions import create_room
 from chat.models import RoomKind
 from config.celery import app
 from tests.audit.test_unavailable import BREAKS
-from tests.conftest import LivePlatform, WaitUntil
+from tests.conftest import WaitUntil
+from tests.live import LivePlatform
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Traffic:
         session.force_login(user)
         assert session.session[SESSION_KEY]
         cookies = {settings.SESSION_COOKIE_NAME: session.cookies[settings.SESSION_COOKIE_NAME].value}
-        return httpx.Client(base_url=self._platform.web_url, cookies=cookies, timeout=20)
+        return httpx.Client(base_url=self._platform.web_url, cookies=cookies, timeout=60)
 
     def close(self) -> None:
         """End what is open."""
@@ -110,14 +111,14 @@ class Traffic:
     def leave(self) -> None:
         """Come and go; be refused, as a stranger."""
         with self._connect("/ws/notifications/", self._author) as socket:
-            socket.ping().wait(10)
+            socket.ping().wait(60)
         with suppress(ConnectionClosed), self._connect("/ws/notifications/", httpx.Client()) as stranger:
-            stranger.recv(timeout=10)
+            stranger.recv(timeout=60)
 
     def talk(self) -> None:
         """Say something in the room, and hear it."""
         self._room.send(json.dumps({"type": "send", "body": "Hello.", "client_id": str(uuid.uuid4())}))
-        while json.loads(self._room.recv(timeout=10))["type"] != "sent":
+        while json.loads(self._room.recv(timeout=60))["type"] != "sent":
             pass
 
     # --- what goes wrong ---------------------------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from playwright.sync_api import expect
 from accounts.models import User
 from chat import actions
 from chat.models import Room
-from tests.conftest import LivePlatform, WaitUntil
+from tests.conftest import WaitUntil
 from tests.e2e.chatting import OpenPage, act, messages, say, wait_for_connection, words
 from tests.e2e.test_one_comment import PASSWORD, log_in
+from tests.live import LivePlatform
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 ROOM = "/chat/a-room/"
@@ -244,7 +245,7 @@ def test_pictures_go_with_a_message(open_page: OpenPage, room: Room, people: dic
     with ann.expect_file_chooser() as chooser:
         ann.get_by_role("button", name="Add pictures").click()
     chooser.value.set_files({"name": "A lake.png", "mimeType": "image/png", "buffer": picture.getvalue()})
-    expect(ann.get_by_role("status").filter(has_text="A lake.png goes with")).to_be_visible(timeout=30_000)
+    expect(ann.get_by_role("status").filter(has_text="A lake.png goes with")).to_be_visible(timeout=60_000)
     expect(ann.get_by_role("list", name="Pictures of your message")).to_contain_text("A lake.png")
     ann.get_by_role("button", name="Send").click()
     for page in (ann, bob):

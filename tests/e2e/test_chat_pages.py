@@ -9,9 +9,10 @@ from playwright.sync_api import expect
 from accounts.models import User
 from chat import actions
 from chat.models import Message, ReadMark, Room, RoomEvent
-from tests.conftest import LivePlatform, WaitUntil
+from tests.conftest import WaitUntil
 from tests.e2e.chatting import OpenPage, messages, say, wait_for_connection, words
 from tests.e2e.test_one_comment import PASSWORD, log_in
+from tests.live import LivePlatform
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 ROOM = "/chat/a-room/"
@@ -108,7 +109,7 @@ def test_it_is_seen_who_is_there_and_who_types(open_page: OpenPage, room: Room, 
     expect(ann.get_by_text("bob is typing…")).to_be_hidden()
     second.close()
     bob.close()
-    expect(here).to_have_text("1 here", timeout=25_000)
+    expect(here).to_have_text("1 here", timeout=60_000)
 
 
 def test_what_is_unread_is_the_same_in_all_tabs(

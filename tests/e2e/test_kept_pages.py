@@ -8,7 +8,7 @@ import pytest
 from accounts.models import User
 from blog import actions
 from blog.models import Post
-from tests.conftest import LivePlatform
+from tests.live import LivePlatform
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from accounts.models import User
 from ops.maintenance import actions
-from tests.conftest import LivePlatform
 from tests.e2e.test_one_comment import PASSWORD, log_in
+from tests.live import LivePlatform
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -36,6 +36,6 @@ def test_open_pages_are_told_and_the_line_goes_when_it_is_over(
     expect(operator.get_by_text("Maintenance mode is on")).to_be_visible()
     actions.end_maintenance(actor=None)
     for page in (reader, operator):
-        expect(page.get_by_text("Maintenance mode is on")).to_have_count(0, timeout=40_000)
+        expect(page.get_by_text("Maintenance mode is on")).to_have_count(0, timeout=60_000)
     stranger.get_by_role("link", name="Try again").click()
     expect(stranger.get_by_role("heading", name="Blog")).to_be_visible()

@@ -14,7 +14,8 @@ from blog.actions import create_post, publish_post
 from blog.models import Post
 from notifications.models import Notification
 from ops import story
-from tests.conftest import LivePlatform, WaitUntil
+from tests.conftest import WaitUntil
+from tests.live import LivePlatform
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 PASSWORD = "right-horse-9"
@@ -66,8 +67,8 @@ def test_a_comment_is_pushed_to_its_author_and_told_as_one_story(
     request_id = comment(reader, "Well **said**.")
 
     # On the page that the author has open. How fast is a figure for tests/benchmarks, not for a test.
-    expect(author.locator("#toasts")).to_contain_text("On being seen", timeout=10_000)
-    expect(author.locator("header [data-unread]")).to_have_text("1", timeout=10_000)
+    expect(author.locator("#toasts")).to_contain_text("On being seen", timeout=60_000)
+    expect(author.locator("header [data-unread]")).to_have_text("1", timeout=60_000)
     expect(reader.locator("#comments")).to_contain_text("Well said.")
 
     created = Event.objects.get(action="blog.comment.created", request_id=request_id)
@@ -145,10 +146,10 @@ def test_two_browsers_exchange_chat_messages(open_page: OpenPage, people: dict[s
         log_in(page, name, "/chat/lobby/")
     one.get_by_role("textbox").fill("Is anyone here?")
     one.get_by_role("textbox").press("Enter")
-    expect(two.get_by_role("log")).to_contain_text("Is anyone here?", timeout=10_000)
+    expect(two.get_by_role("log")).to_contain_text("Is anyone here?", timeout=60_000)
     two.get_by_role("textbox").fill("Always.")
     two.get_by_role("textbox").press("Enter")
 
-    expect(one.get_by_role("log")).to_contain_text("Always.", timeout=10_000)
+    expect(one.get_by_role("log")).to_contain_text("Always.", timeout=60_000)
     sent = Event.objects.filter(action="chat.message.created").order_by("id")
     assert [(event.actor_label, event.origin) for event in sent] == [("author", "websocket"), ("reader", "websocket")]

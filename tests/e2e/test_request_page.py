@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from playwright.sync_api import expect
 
 from accounts.models import User
-from tests.conftest import LivePlatform
+from tests.live import LivePlatform
 from tests.ops.conftest import Recorder
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]

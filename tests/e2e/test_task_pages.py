@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from accounts.models import User
 from tasks.models import Outcome, TaskAttempt, TaskRun
-from tests.conftest import LivePlatform
+from tests.live import LivePlatform
 from tests.tasks.making import make_dead, make_run, make_running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]

@@ -10,8 +10,8 @@ from playwright.sync_api import expect
 
 from accounts.models import User
 from images.models import Picture
-from tests.conftest import LivePlatform
 from tests.images import pictures
+from tests.live import LivePlatform
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 

@@ -55,7 +55,7 @@ class SocketClient:
 
     async def receive_event(self) -> dict[str, Any]:
         """Return the next ASGI event."""
-        event: dict[str, Any] = await self._communicator.receive_output(5)
+        event: dict[str, Any] = await self._communicator.receive_output(60)
         return event
 
     async def receive_nothing(self) -> bool:

@@ -104,12 +104,12 @@ class NewsSocket(SocketClient):
         """Cancel the connection, as a server does at its end."""
         self._is_open = False
         self._communicator.future.cancel()
-        await asyncio.wait([self._communicator.future], timeout=5)
+        await asyncio.wait([self._communicator.future], timeout=60)
 
     async def failure(self) -> BaseException | None:
         """Wait until the application has ended by itself, and return what it failed with."""
         self._is_open = False
-        await asyncio.wait([self._communicator.future], timeout=5)
+        await asyncio.wait([self._communicator.future], timeout=60)
         error: BaseException | None = self._communicator.future.exception()
         return error
 
@@ -117,4 +117,4 @@ class NewsSocket(SocketClient):
         """Close it from the browser's side."""
         self._is_open = False
         await self._communicator.send_input({"type": "websocket.disconnect", "code": code})
-        await self._communicator.wait(5)
+        await self._communicator.wait(60)

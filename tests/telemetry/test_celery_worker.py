@@ -37,7 +37,7 @@ def ends(watched_worker: Process) -> Callable[..., Delta]:
 
 def run(wait_until: WaitUntil, work: Work, name: str, count: int = 1) -> list[dict[str, Any]]:
     """Wait for the runs of a task in a request's story, and return all its spans."""
-    wait_until(lambda: len(named(spans_of(work.request_id), f"process {name}")) >= count, timeout=30)
+    wait_until(lambda: len(named(spans_of(work.request_id), f"process {name}")) >= count, timeout=60)
     return spans_of(work.request_id)
 
 
@@ -186,7 +186,7 @@ def test_a_time_out_by_force_is_told_by_the_parent(
     failed = ends("failed", task=name, exception="TimeLimitExceeded")
     with request() as work:
         tasks.ask_then_hang.apply_async(time_limit=1)
-    wait_until(lambda: value("celery_tasks_active", task=name) == 1, timeout=30)
+    wait_until(lambda: value("celery_tasks_active", task=name) == 1, timeout=60)
     spans = run(wait_until, work, name)
 
     (process,) = named(spans, f"process {name}")
@@ -297,7 +297,7 @@ def test_a_running_task_that_is_terminated_is_told_once(
     revoked = ends("revoked", task=name, reason="terminated")
     with request() as work:
         result = tasks.ask_then_hang.delay()
-    wait_until(lambda: value("celery_tasks_active", task=name) == 1, timeout=30)
+    wait_until(lambda: value("celery_tasks_active", task=name) == 1, timeout=60)
     tasks.app.control.revoke(result.id, terminate=True)
     run(wait_until, work, name)
     with request() as later:

@@ -274,7 +274,7 @@ async def test_a_connection_that_is_cancelled_in_a_handler_leaves_nothing_open(
     socket = await open_socket(1)
     assert value("websocket_server_active_connections", http_route=ROUTE) == before + 1
     await send_as_request(layer, {"type": "news.slow", "waits_for": 1})
-    await asyncio.wait_for(Listener.waiting.acquire(), 5)  # type: ignore[union-attr]
+    await asyncio.wait_for(Listener.waiting.acquire(), 60)  # type: ignore[union-attr]
     await socket.cut()
     (delivery,) = named(finished_spans(), "deliver news.slow")
     told = delivery["attributes"]
@@ -558,7 +558,7 @@ async def test_the_handlers_of_two_sockets_do_not_share_a_context(
     slow, quick = await open_socket(1), await open_socket(2)
     with context.use(CAUSE):
         await layer.send(slow.channel, {"type": "news.slow", "waits_for": 1})
-    await asyncio.wait_for(Listener.waiting.acquire(), 5)  # type: ignore[union-attr]
+    await asyncio.wait_for(Listener.waiting.acquire(), 60)  # type: ignore[union-attr]
     await quick.send_frame(text="hello")
     assert (await quick.receive())["actor"] == "person-2"
     gate.set()

@@ -80,7 +80,7 @@ async def test_a_slow_consumer_loses_the_oldest_and_each_loss_is_noted_in_its_br
     await quick.open()
     await layer.group_send(GROUP, {"type": "news.slow", "waits_for": 1, "number": 0})
     await quick.receive()
-    await asyncio.wait_for(Listener.waiting.acquire(), 5)  # type: ignore[union-attr]
+    await asyncio.wait_for(Listener.waiting.acquire(), 60)  # type: ignore[union-attr]
     for number in range(1, 6):
         await layer.group_send(GROUP, {"type": "news.told", "number": number})
         assert (await quick.receive())["event"]["number"] == number
@@ -105,7 +105,7 @@ async def test_what_waits_for_a_connection_that_ends_is_counted_and_its_queue_is
     await quick.open()
     await layer.group_send(GROUP, {"type": "news.slow", "waits_for": 1})
     await quick.receive()
-    await asyncio.wait_for(Listener.waiting.acquire(), 5)  # type: ignore[union-attr]
+    await asyncio.wait_for(Listener.waiting.acquire(), 60)  # type: ignore[union-attr]
     for _ in range(CAPACITY):
         await layer.group_send(GROUP, {"type": "news.told"})
         await quick.receive()

@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append((self.path, self.headers))
         path = self.path.partition("?")[0]
         if path == "/silent":
-            self.server.release.wait(20)
+            self.server.release.wait(60)
         status = {"/redirect": 302, "/elsewhere": 302, "/broken": 500, "/missing": 404}.get(path, 200)
         self.send_response(status)
         if path == "/redirect":
@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if path == "/streamed":
             self.wfile.flush()
-            self.server.release.wait(20)
+            self.server.release.wait(60)
         self.wfile.write(b"ok")
 
     def do_POST(self) -> None:
@@ -85,7 +85,7 @@ def server() -> Iterator[Server]:
         yield running
         running.release.set()
         running.shutdown()
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -101,14 +101,14 @@ def calls_of(finished_spans: Finished) -> Callable[[Work], list[dict[str, Any]]]
 def with_http_client(url: str) -> int:
     scheme, _, server, path = url.split("/", 3)
     kind = http.client.HTTPSConnection if scheme == "https:" else http.client.HTTPConnection
-    with closing(kind(server, timeout=2)) as connection:
+    with closing(kind(server, timeout=60)) as connection:
         connection.request("GET", f"/{path}")
         return connection.getresponse().status
 
 
 def with_urllib(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()
@@ -116,22 +116,22 @@ def with_urllib(url: str) -> int:
 
 
 def with_urllib3(url: str) -> int:
-    with urllib3.PoolManager(retries=urllib3.Retry(connect=0, read=0, redirect=5), timeout=2) as pool:
+    with urllib3.PoolManager(retries=urllib3.Retry(connect=0, read=0, redirect=5), timeout=60) as pool:
         return pool.request("GET", url).status
 
 
 def with_requests(url: str) -> int:
-    with requests.get(url, timeout=2) as response:
+    with requests.get(url, timeout=60) as response:
         return response.status_code
 
 
 def with_httpx(url: str) -> int:
-    return httpx.get(url, timeout=2, follow_redirects=True, trust_env=False).status_code
+    return httpx.get(url, timeout=60, follow_redirects=True, trust_env=False).status_code
 
 
 def with_async_httpx(url: str) -> int:
     async def get() -> int:
-        async with httpx.AsyncClient(timeout=2, follow_redirects=True, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=60, follow_redirects=True, trust_env=False) as client:
             return (await client.get(url)).status_code
 
     return asyncio.run(get())
@@ -232,7 +232,7 @@ def test_each_hop_of_a_redirect_is_one_call(get: Get, server: Server, calls_of: 
 
 
 def test_a_connection_that_is_kept_makes_many_calls(server: Server, calls_of: Any) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
     with working() as work, closing(connection):
         for number in range(3):
             connection.request("POST", f"/{number}", body=b"data")
@@ -244,7 +244,7 @@ def test_a_connection_that_is_kept_makes_many_calls(server: Server, calls_of: An
 
 def test_calls_at_the_same_time_stay_apart(server: Server, calls_of: Any) -> None:
     async def get_all() -> None:
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
             await asyncio.gather(*(client.get(f"{server.url}/{number}") for number in range(10)))
 
     with working() as work:
@@ -261,7 +261,7 @@ def test_calls_at_the_same_time_stay_apart(server: Server, calls_of: Any) -> Non
 
 def test_a_call_that_is_cancelled_is_told_of(server: Server, calls_of: Any, wait_until: Any) -> None:
     async def give_up() -> None:
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
             calling = asyncio.create_task(client.get(f"{server.url}/silent"))
             await asyncio.to_thread(wait_until, lambda: server.seen)
             calling.cancel()
@@ -279,12 +279,12 @@ def test_a_call_that_is_cancelled_is_told_of(server: Server, calls_of: Any, wait
 def test_a_body_that_streams_isnt_timed(library: str, server: Server) -> None:
     with working() as work:
         if library == "httpx":
-            with httpx.stream("GET", f"{server.url}/streamed", timeout=5, trust_env=False) as streamed:
+            with httpx.stream("GET", f"{server.url}/streamed", timeout=60, trust_env=False) as streamed:
                 assert work.calls == 1  # though nothing of the body was sent yet
                 server.release.set()
                 assert streamed.read() == b"ok"
         else:
-            with urllib.request.urlopen(f"{server.url}/streamed", timeout=5) as opened:  # noqa: S310
+            with urllib.request.urlopen(f"{server.url}/streamed", timeout=60) as opened:  # noqa: S310
                 assert work.calls == 1
                 server.release.set()
                 assert opened.read() == b"ok"
@@ -341,7 +341,7 @@ def test_a_traceparent_of_the_callers_own_stays(server: Server, settings: Any) -
     settings.TELEMETRY_PROPAGATE_TO = ["127.0.0.1"]
     own = f"00-{'a' * 32}-{'b' * 16}-01"
     with working():
-        requests.get(f"{server.url}/page", headers={"Traceparent": own}, timeout=2)
+        requests.get(f"{server.url}/page", headers={"Traceparent": own}, timeout=60)
         httpx.get(f"{server.url}/page", headers={"Traceparent": own}, trust_env=False)
 
     assert [headers.get_all("traceparent") for _path, headers in server.seen] == [[own], [own]]
