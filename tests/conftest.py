@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.servers", "tests.database", "tests.kept", "tests.live", "tests.browser"]
 
@@ -13,6 +14,16 @@ T = TypeVar("T")
 LONGEST_WAIT_SECONDS = (
     60.0  # for what takes a moment: a machine may be busy, and whoever waits in vain has failed anyway
 )
+
+# The same examples each time, and however long they take: what's found by chance fails somebody else's change.
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("suite")
 
 
 class WaitUntil(Protocol):

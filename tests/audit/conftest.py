@@ -1,13 +1,18 @@
 """What the tests of the ledger share."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from channels.db import database_sync_to_async
+from django.contrib.auth.models import Permission
+from django.db import connections
 from django.test import Client
 
 from accounts.models import User
 from audit.echo import Change
+from audit.live import consumers
 from audit.signals import model_changed
 from telemetry.tracing import provider
 from telemetry.tracing.exporters import default_exporters
@@ -15,6 +20,7 @@ from tests.audit.everything.events import News, new_events
 from tests.audit.exported import RIGHTS
 from tests.audit.readers import user_with
 from tests.audit.sinks import PASSWORD, Exported, Sinks
+from tests.audit.tails import TAGS, Open, TailClient
 
 
 @pytest.fixture
@@ -62,3 +68,44 @@ def logged_in(auditor: User, client: Client) -> Client:
     """Return a client of the auditor."""
     client.force_login(auditor)
     return client
+
+
+@pytest.fixture
+def quick_tails(settings: Any, servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look often; and however busy the machine, take nothing for too slow."""
+    settings.AUDIT_TAIL_SECONDS = 0.05
+    monkeypatch.setattr(consumers, "_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(consumers, "_CHECK_WITHIN_SECONDS", 3_600.0)
+    monkeypatch.setattr(consumers, "_WITHIN_SECONDS", 3_600.0)
+    monkeypatch.setattr(consumers, "_IDLE_SECONDS", 3_600.0)
+
+
+@pytest.fixture
+def tail_reader(transactional_db: None) -> User:
+    user = User.objects.create_user("auditor", password="right-horse-9")
+    user.user_permissions.add(Permission.objects.get(codename="view_event"))
+    return user
+
+
+@pytest.fixture
+def tail_browser(tail_reader: User) -> Client:
+    client = Client()
+    client.force_login(tail_reader)
+    return client
+
+
+@pytest.fixture
+async def open_tail(tail_browser: Client) -> AsyncIterator[Open]:
+    """Return a function that opens a tail with filters, as the auditor or by another browser."""
+    opened: list[TailClient] = []
+
+    async def open_one(asked: dict[str, Any] | str = TAGS, by: Client = tail_browser) -> TailClient:
+        tail_client = TailClient(by, asked if isinstance(asked, str) else urlencode(asked))
+        opened.append(tail_client)
+        await tail_client.connect()
+        return tail_client
+
+    yield open_one
+    for one in opened:
+        await one.disconnect()
+    await database_sync_to_async(connections.close_all)()

@@ -6,9 +6,9 @@ from accounts.models import ApiToken, User, digest_token, new_token_text
 
 
 def user_with(*permissions: str, name: str = "auditor") -> User:
-    """Return a user with permissions on the ledger."""
+    """Return a user with permissions."""
     user = User.objects.create(username=name)
-    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions, content_type__app_label="audit"))
+    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
     return user
 
 

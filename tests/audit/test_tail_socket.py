@@ -1,123 +1,22 @@
-"""The tail's socket: who may open it, what it shows, and that it ends with its reader's permission."""
+"""The tail's socket: who may open it, and what it shows."""
 
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
-from channels.routing import URLRouter
 from django.contrib.auth.models import Permission
-from django.db import OperationalError, connections
+from django.db import OperationalError
 from django.test import Client
-from django.urls import path
 
 import audit
 from accounts.models import User
 from audit.live import consumers, readers, tail
-from audit.live.consumers import TailConsumer
-from audit.models import Event
 from audit.reading.cursors import Cursor
-from config.asgi import application
-from tests.audit.everything.models import Tag, Thing
-from tests.notifications.client import SocketClient
+from tests.audit.everything.models import Thing
+from tests.audit.tails import TAGS, Open, add_tags, names, recorded
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-TAGS = {"action": "everything.tag.created"}
-
-
-class TailClient(SocketClient):
-    """Speaks with a tail as a browser does: by the platform's whole stack, with a session's cookie."""
-
-    def __init__(self, browser: Client, query: str) -> None:
-        cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
-        headers = {"origin": "http://testserver", "host": "testserver", "cookie": cookies}
-        scope = {
-            "type": "websocket",
-            "path": "/ws/audit/",
-            "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
-            "query_string": query.encode(),
-            "subprotocols": [],
-            "client": ("127.0.0.1", 50_000),
-        }
-        self._communicator = ApplicationCommunicator(application, scope)
-        self._is_open = False
-
-    async def closed(self) -> tuple[int, str]:
-        """Return the code and reason with which the socket is closed next."""
-        event = await self.receive_event()
-        assert event["type"] == "websocket.close", event
-        return event["code"], event["reason"]
-
-    def cut_off(self) -> None:
-        """End the application's coroutine, as a server does that stops."""
-        self._communicator.stop()
-        self._is_open = False
-
-
-Open = Callable[..., Awaitable[TailClient]]
-
-
-@pytest.fixture(autouse=True)
-def _quickly(settings: Any, servers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often; and however busy the machine, take nothing for too slow."""
-    settings.AUDIT_TAIL_SECONDS = 0.05
-    monkeypatch.setattr(consumers, "_CHECK_SECONDS", 0.1)
-    monkeypatch.setattr(consumers, "_CHECK_WITHIN_SECONDS", 3_600.0)
-    monkeypatch.setattr(consumers, "_WITHIN_SECONDS", 3_600.0)
-    monkeypatch.setattr(consumers, "_IDLE_SECONDS", 3_600.0)
-
-
-@pytest.fixture
-def auditor(transactional_db: None) -> User:
-    user = User.objects.create_user("auditor", password="right-horse-9")
-    user.user_permissions.add(Permission.objects.get(codename="view_event"))
-    return user
-
-
-@pytest.fixture
-def browser(auditor: User) -> Client:
-    client = Client()
-    client.force_login(auditor)
-    return client
-
-
-@pytest.fixture
-async def open_tail(browser: Client) -> AsyncIterator[Open]:
-    """Return a function that opens a tail with filters, as the auditor or by another browser."""
-    opened: list[TailClient] = []
-
-    async def open_one(asked: dict[str, Any] | str = TAGS, by: Client = browser) -> TailClient:
-        tail_client = TailClient(by, asked if isinstance(asked, str) else urlencode(asked))
-        opened.append(tail_client)
-        await tail_client.connect()
-        return tail_client
-
-    yield open_one
-    for one in opened:
-        await one.disconnect()
-    await database_sync_to_async(connections.close_all)()
-
-
-@database_sync_to_async
-def add_tags(*names: str) -> None:
-    for name in names:
-        Tag.objects.create(name=name)
-
-
-@database_sync_to_async
-def recorded(action: str) -> list[tuple[str, Any]]:
-    events = Event.objects.filter(action=action).order_by("id")
-    return [(event.actor_label, event.changes) for event in events]
-
-
-def names(frame: dict[str, Any]) -> list[str]:
-    assert frame["type"] == "events", frame
-    return [event["changes"]["name"][1] for event in frame["events"]]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_tails")]
 
 
 # --- what it shows ---------------------------------------------------------------------------------------------------
@@ -220,11 +119,11 @@ async def test_personal_and_masked_values_are_hidden(open_tail: Open) -> None:
     assert changes["username"] == [None, "bob"]
 
 
-async def test_a_permission_for_one_type_shows_that_type_alone(open_tail: Open, auditor: User) -> None:
+async def test_a_permission_for_one_type_shows_that_type_alone(open_tail: Open, tail_reader: User) -> None:
     @database_sync_to_async
     def narrow() -> None:
         wanted = Permission.objects.get(codename="view_events_of_everything_tag")
-        auditor.user_permissions.set([wanted])
+        tail_reader.user_permissions.set([wanted])
 
     await narrow()
     socket = await open_tail({"action": "everything."})
@@ -252,8 +151,8 @@ async def test_a_stranger_is_refused(open_tail: Open) -> None:
     assert (await socket.closed())[0] == 4401
 
 
-async def test_who_may_not_read_is_refused_and_that_recorded(open_tail: Open, auditor: User) -> None:
-    await database_sync_to_async(auditor.user_permissions.clear)()
+async def test_who_may_not_read_is_refused_and_that_recorded(open_tail: Open, tail_reader: User) -> None:
+    await database_sync_to_async(tail_reader.user_permissions.clear)()
     socket = await open_tail()
 
     assert (await socket.closed())[0] == 4403
@@ -355,152 +254,3 @@ async def test_a_huge_frame_and_a_flood_close_the_socket(open_tail: Open) -> Non
         await flood.send({"type": "pause"})
     assert (await flood.receive())["title"] == "Too many frames"
     assert (await flood.closed())[0] == 1008
-
-
-# --- a permission that ends, a database that goes --------------------------------------------------------------------
-
-
-async def test_a_logout_closes_the_tail_in_time(open_tail: Open, browser: Client) -> None:
-    socket = await open_tail()
-    await socket.receive()
-    await database_sync_to_async(browser.logout)()
-
-    assert (await socket.closed())[0] == 4401
-
-
-async def test_a_new_password_closes_the_tail(open_tail: Open, auditor: User) -> None:
-    socket = await open_tail()
-    await socket.receive()
-    auditor.set_password("other-horse-8")
-    await database_sync_to_async(auditor.save)()
-
-    assert (await socket.closed())[0] == 4401
-
-
-@pytest.mark.parametrize("lost", ["permission", "account"])
-async def test_a_permission_that_is_taken_closes_the_tail_even_amid_a_slow_search(
-    open_tail: Open, auditor: User, lost: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    socket = await open_tail()
-    await socket.receive()
-    is_over, is_slow = threading.Event(), threading.Event()
-    read = tail.read
-
-    def read_slowly(*args: Any, **kwargs: Any) -> tail.Batch:
-        is_slow.set()
-        is_over.wait(300)
-        return read(*args, **kwargs)
-
-    monkeypatch.setattr(tail, "read", read_slowly)
-    await database_sync_to_async(is_slow.wait)(60)
-    auditor.is_active = lost != "account"
-    try:
-        if lost == "permission":
-            await database_sync_to_async(auditor.user_permissions.clear)()
-        else:
-            await database_sync_to_async(auditor.save)()
-        await add_tags("not for these eyes")
-
-        assert (await socket.closed())[0] == 4403
-    finally:
-        is_over.set()
-
-
-async def test_a_permission_that_narrows_narrows_the_tail(
-    open_tail: Open, auditor: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    is_narrow = threading.Event()
-    view_of = TailConsumer._view_of
-
-    def notice(consumer: TailConsumer, access: Any) -> Any:
-        view = view_of(consumer, access)
-        if access.object_types is not None:
-            is_narrow.set()
-        return view
-
-    monkeypatch.setattr(TailConsumer, "_view_of", notice)
-    socket = await open_tail({"action": "everything."})
-    await socket.receive()
-
-    @database_sync_to_async
-    def narrow() -> None:
-        auditor.user_permissions.set([Permission.objects.get(codename="view_events_of_everything_tag")])
-        assert is_narrow.wait(60)
-        Thing.objects.create(name="unseen")
-        Tag.objects.create(name="seen")
-
-    await narrow()
-    assert names(await socket.receive()) == ["seen"]
-
-
-async def test_a_scope_without_a_session_goes_by_the_account(auditor: User) -> None:
-    socket = SocketClient(URLRouter([path("ws/audit/", TailConsumer.as_asgi())]), "/ws/audit/", auditor)
-    await socket.connect()
-    assert (await socket.receive())["type"] == "ready"
-    auditor.is_active = False
-    await database_sync_to_async(auditor.save)()
-
-    while (event := await socket.receive_event())["type"] == "websocket.send":
-        pass  # it has no filter, so it shows what happens to the account
-    assert event["code"] == 4403
-    await socket.disconnect()
-
-
-async def test_a_filter_that_may_no_longer_be_used_closes_the_tail(open_tail: Open, auditor: User) -> None:
-    personal = await Permission.objects.aget(codename="view_personal")
-    await auditor.user_permissions.aadd(personal)
-    socket = await open_tail({"address": "192.0.2.7"})
-    await socket.receive()
-    await auditor.user_permissions.aremove(personal)
-
-    assert list((await socket.receive())["errors"]) == ["address"]
-    assert (await socket.closed())[0] == 1008
-
-
-async def test_a_database_that_is_away_is_waited_for_and_nothing_missed(
-    open_tail: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    socket = await open_tail()
-    await socket.receive()
-    read, is_away = tail.read, threading.Event()
-    is_away.set()
-
-    def fail(*args: Any, **kwargs: Any) -> tail.Batch:
-        if is_away.is_set():
-            raise OperationalError
-        return read(*args, **kwargs)
-
-    monkeypatch.setattr(tail, "read", fail)
-    assert (await socket.receive())["type"] == "waiting"
-    await add_tags("a")
-    is_away.clear()
-
-    assert names(await socket.receive()) == ["a"]
-
-
-async def test_no_connection_is_held_between_two_readings(
-    open_tail: Open, superuser: Any, monkeypatch: pytest.MonkeyPatch, wait_until: Any
-) -> None:
-    monkeypatch.setattr(tail, "pause_seconds", lambda failures=0: 3_600.0)
-    before = _connection_count(superuser)
-    socket = await open_tail()
-    await socket.receive()
-
-    await database_sync_to_async(wait_until)(lambda: _connection_count(superuser) <= before + 1)
-
-
-def _connection_count(superuser: Any) -> int:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND application_name <> ''"
-    return int(superuser.execute(query).fetchone()[0])
-
-
-async def test_a_socket_that_is_cut_off_gives_up_its_place_and_records_the_end(
-    open_tail: Open, settings: Any, wait_until: Any
-) -> None:
-    settings.AUDIT_TAIL_CONNECTIONS = 1
-    socket = await open_tail()
-    await socket.receive()
-    socket.cut_off()
-
-    await database_sync_to_async(wait_until)(Event.objects.filter(action="audit.ledger.tail_closed").exists)
-    assert (await (await open_tail()).receive())["type"] == "ready"

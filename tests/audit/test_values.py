@@ -313,7 +313,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150)
 @given(st.fixed_dictionaries({name: st.none() | strategy for name, strategy in STRATEGIES.items()}))
 def test_every_value_comes_back_from_the_ledger_as_a_query_reads_it(row: dict[str, Any]) -> None:
     with transaction.atomic():

@@ -25,6 +25,8 @@ from tests.dashboards.tools import DASHBOARDS
 from tests.dashboards.traffic import Traffic, settle
 from tests.live import LivePlatform
 
+pytestmark = pytest.mark.own_platform  # whose figures begin at nought, and which things happen to
+
 FreePorts = Callable[[int], list[int]]
 ASKED = list(queries())
 EXPORTERS = {"pg": "prometheus-postgres-exporter", "redis": "prometheus-redis-exporter"}

@@ -13,6 +13,8 @@ from tests.dashboards.prometheus_server import running_prometheus
 from tests.dashboards.rule_files import alerts
 from tests.live import LivePlatform
 
+pytestmark = pytest.mark.own_platform  # to which nothing has happened
+
 Ask = Callable[[str], Any]
 
 

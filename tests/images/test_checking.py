@@ -161,7 +161,7 @@ def test_parts_that_contradict_each_other_are_refused() -> None:
         check_alike(outline, check_image(picture("PNG", (41, 20))))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     kind=st.sampled_from(sorted(limits.IMAGE_SUFFIXES)),
     where=st.floats(0, 1, exclude_max=True),

@@ -1,46 +1,23 @@
 """Messages that a channel layer loses: for want of room, of a slow consumer, with a consumer that ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from channels.exceptions import ChannelFull
-from channels.layers import channel_layers
-from django.conf import settings
 
-from config.channel_layer import ChannelLayer
-from config.redis_urls import CHANNELS, with_database
 from telemetry.metrics import exposed_registry
+from tests.telemetry.broadcasting import named
 from tests.telemetry.conftest import Finished
-from tests.telemetry.sockets import GROUP, CoreLayer, Listener, MemoryLayer, NewsSocket
-from tests.telemetry.test_channels import named
+from tests.telemetry.sockets import GROUP, Listener, NewsSocket
 
 CAPACITY = 2
 
 
 @pytest.fixture
-async def layer(request: pytest.FixtureRequest, servers: Any) -> AsyncIterator[Any]:
-    """A layer with little room."""
-    hosts = [with_database(settings.REDIS_URL, CHANNELS)]
-    made: Any = {
-        "memory": lambda: MemoryLayer(capacity=CAPACITY),
-        "core": lambda: CoreLayer(hosts=hosts, prefix="tests", capacity=CAPACITY),
-        "pubsub": lambda: ChannelLayer(hosts=hosts, prefix="tests", capacity=CAPACITY),
-    }[request.param]()
-    old = channel_layers.set("default", made)
-    yield made
-    channel_layers.backends.pop("default")
-    if old is not None:
-        channel_layers.set("default", old)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Handlers of `news.slow` wait for it."""
-    monkeypatch.setattr(Listener, "gate", asyncio.Event())
-    monkeypatch.setattr(Listener, "waiting", asyncio.Semaphore(0))
-    return Listener.gate  # type: ignore[return-value]
+def layer_options() -> dict[str, Any]:
+    """Little room."""
+    return {"capacity": CAPACITY}
 
 
 def dropped(reason: str) -> float:

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import pytest
 import requests
-import urllib3
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from telemetry.http import calls
@@ -25,9 +24,17 @@ from telemetry.metrics import exposed_registry
 from telemetry.tracing import traceparent
 from telemetry.tracing.work import Work
 from tests.telemetry.conftest import working
+from tests.telemetry.http_libraries import (
+    LIBRARIES,
+    Get,
+    with_async_httpx,
+    with_httpx,
+    with_requests,
+    with_urllib,
+    with_urllib3,
+)
 
 Finished = Callable[[], list[dict[str, Any]]]
-Get = Callable[[str], int]
 TOKEN = "xoxb1234567890ABCDEFabcdef"
 
 
@@ -98,46 +105,6 @@ def calls_of(finished_spans: Finished) -> Callable[[Work], list[dict[str, Any]]]
     return calls_of
 
 
-def with_http_client(url: str) -> int:
-    scheme, _, server, path = url.split("/", 3)
-    kind = http.client.HTTPSConnection if scheme == "https:" else http.client.HTTPConnection
-    with closing(kind(server, timeout=60)) as connection:
-        connection.request("GET", f"/{path}")
-        return connection.getresponse().status
-
-
-def with_urllib(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310
-            return int(response.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-
-
-def with_urllib3(url: str) -> int:
-    with urllib3.PoolManager(retries=urllib3.Retry(connect=0, read=0, redirect=5), timeout=60) as pool:
-        return pool.request("GET", url).status
-
-
-def with_requests(url: str) -> int:
-    with requests.get(url, timeout=60) as response:
-        return response.status_code
-
-
-def with_httpx(url: str) -> int:
-    return httpx.get(url, timeout=60, follow_redirects=True, trust_env=False).status_code
-
-
-def with_async_httpx(url: str) -> int:
-    async def get() -> int:
-        async with httpx.AsyncClient(timeout=60, follow_redirects=True, trust_env=False) as client:
-            return (await client.get(url)).status_code
-
-    return asyncio.run(get())
-
-
-LIBRARIES = [with_http_client, with_urllib, with_urllib3, with_requests, with_httpx, with_async_httpx]
 each_library = pytest.mark.parametrize("get", LIBRARIES)
 each_that_follows = pytest.mark.parametrize("get", LIBRARIES[1:])
 
