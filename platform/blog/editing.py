@@ -28,7 +28,17 @@ def note_editing(post: Post, user: User) -> list[User]:
     except RedisError as error:
         log.warning("blog.editing_unknown", error=type(error).__name__)
         return []
-    return list(User.objects.filter(pk__in=present).order_by("display_name", "username")) if present else []
+    return _by_name(present)
+
+
+def editors_of(post: Post, *, but_for: User) -> list[User]:
+    """Return who has the editor open, by name, without noting anything."""
+    try:
+        found = get_redis_connection("default").zrangebyscore(_key(post), time.time() - EXPIRE_SECONDS, "+inf")
+    except RedisError as error:
+        log.warning("blog.editing_unknown", error=type(error).__name__)
+        return []
+    return _by_name({int(member) for member in found} - {but_for.pk})
 
 
 def stop_editing(post: Post, user: User) -> None:
@@ -37,6 +47,10 @@ def stop_editing(post: Post, user: User) -> None:
         get_redis_connection("default").zrem(_key(post), str(user.pk))
     except RedisError as error:
         log.warning("blog.editing_unknown", error=type(error).__name__)
+
+
+def _by_name(keys: set[int]) -> list[User]:
+    return list(User.objects.filter(pk__in=keys).order_by("display_name", "username")) if keys else []
 
 
 def _key(post: Post) -> str:

@@ -31,5 +31,9 @@ class ConflictError(BlogError):
     """Somebody changed this post since you opened it. Nothing was saved: read what it says now, then decide."""
 
 
+class OvertakenError(ConflictError):
+    """Somebody changed this since you read it. Nothing was done: read it again, then decide."""
+
+
 class ImportFileError(BlogError):
     """A file of an import is not acceptable; the message says what is wrong and how to mend it."""

@@ -112,12 +112,17 @@ def addresses_of_posts() -> QuerySet[Post, tuple[str, datetime]]:
 
 def address_now(path: str) -> str:
     """Return where the published post is that once was at `path`; empty where there's none."""
+    slug = slug_now(path)
+    return Post(slug=slug).get_absolute_url() if slug else ""
+
+
+def slug_now(path: str) -> str:
+    """Return the slug of the published post that once was at `path`; empty where there's none."""
     path = path.strip("/")
     if not path or len(path) > limits.PATH_CHARACTERS:
         return ""
-    old = OldAddress.objects.filter(path=path, post__status=Status.PUBLISHED).select_related("post")
-    found = old.only("post__slug").first()
-    return found.post.get_absolute_url() if found else ""
+    old = OldAddress.objects.filter(path=path, post__status=Status.PUBLISHED)
+    return old.values_list("post__slug", flat=True).first() or ""
 
 
 def pending_copy_of(post: Post | None, user: User) -> PendingCopy | None:

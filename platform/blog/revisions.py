@@ -34,6 +34,10 @@ _FIELDS = {
     "review_note": "Review",
 }
 _NAMED: dict[str, Any] = {"category": Category, "category_id": Category, "tags": Tag, "coauthors": User}
+# What programs call it, by what people call it.
+API_NAMES = {
+    label: {"body_markdown": "body", "category_id": "category"}.get(name, name) for name, label in _FIELDS.items()
+}
 _TEXT = {"title", "description", "body_markdown", "category", "category_id", "tags"}
 
 
@@ -75,15 +79,30 @@ def revisions_of(post: Post, *, before: str = "", limit: int = 30) -> tuple[list
     return found, str(page.next) if page.next else ""
 
 
+def event_of(post: Post, event_id: int) -> Event:
+    """Return a change of the post.
+
+    Raises:
+        Http404: the ledger has no such change of this post.
+    """
+    found = Event.objects.filter(pk=event_id, object_type=TYPE, object_id=str(post.pk), action__in=_CHANGES)
+    event: Event | None = found.first() if event_id < 2**63 else None
+    if event is None:
+        raise Http404
+    return event
+
+
 def text_at(post: Post, event_id: int) -> tuple[Post, list[str]]:
     """Return the post as it was after an event of its, not saved, and the names of the tags that it had.
 
     Raises:
         Http404: the ledger has no such change of this post.
     """
-    event = Event.objects.filter(pk=event_id, object_type=TYPE, object_id=str(post.pk), action__in=_CHANGES).first()
-    if event is None:
-        raise Http404
+    return text_after(post, event_of(post, event_id))
+
+
+def text_after(post: Post, event: Event) -> tuple[Post, list[str]]:
+    """Return the same of an event that is the post's."""
     was = audit.as_of(Post, event.recorded_at).get(pk=post.pk)
     members: dict[str, list[int]] = was.audit_many_to_many  # type: ignore[attr-defined]
     return was, list(Tag.objects.filter(pk__in=members.get("tags", ())).values_list("name", flat=True))

@@ -9,7 +9,7 @@
   (`blog.change_comment`, `blog.delete_comment`), and decide on those that were reported (`blog.change_report`);
 - whoever is logged in comments on a published post, replies, reports others' comments, changes their own for a quarter
   of an hour and deletes them at any time;
-- administrators do everything (`blog.manage_post`).
+- administrators do everything (`blog.manage_post`), and look after the categories.
 """
 
 from collections.abc import Callable
@@ -133,6 +133,12 @@ def can_moderate_comment(user: Visitor, comment: Comment) -> bool:
     if can_manage_any_post(user):
         return True
     return user.has_perm("blog.change_report") and comment.author_id != user.pk
+
+
+def can_manage_categories(user: Visitor, category: Category | None = None) -> bool:
+    """Whether `user` may make categories, change and delete them."""
+    verbs = ("add", "change", "delete")
+    return can_manage_any_post(user) or user.has_perms([f"blog.{verb}_category" for verb in verbs])
 
 
 def can_follow(user: Visitor, what: User | Category | Post) -> bool:

@@ -117,6 +117,25 @@ def test_what_is_not_valid_is_named_by_field(author: User, values: dict[str, Any
     assert response.json()["request_id"] == response.headers["X-Request-ID"]
 
 
+def test_an_old_address_leads_to_the_post(post: Post, draft: Post, author: User) -> None:
+    actions.update_post(post, actor=author, slug="seen")
+    moved = Api()("get", f"{POSTS}on-being-seen/")
+    assert (moved.status_code, moved.headers["Location"]) == (301, "http://testserver/api/blog/posts/seen/")
+    assert Api()("patch", f"{POSTS}on-being-seen/", {}).status_code == 401
+    actions.update_post(draft, actor=author, slug="hidden")
+    assert Api()("get", f"{POSTS}on-drafts/").status_code == 404
+
+
+def test_a_post_tells_of_its_text_and_where_everybody_finds_it(author: User, settings: Any) -> None:
+    settings.PUBLIC_URL = "https://glass.example"
+    body = "## One\n\n## Two\n\n### Deep\n\n" + "word " * 660
+    post = actions.create_post(actor=author, title="Long", body=body)
+    told = Api(author)("get", f"{POSTS}{post.slug}/").json()
+    assert told["canonical_url"] == "https://glass.example/blog/long/"
+    assert told["outline"]["reading_minutes"] == 3
+    assert [one["anchor"] for one in told["outline"]["table_of_contents"]] == ["s-one", "s-two", "s-deep"]
+
+
 def test_a_status_that_is_none_is_named(post: Post) -> None:
     response = Api()("get", POSTS, {"status": "secret"})
     assert (response.status_code, set(response.json()["errors"])) == (400, {"status"})
@@ -151,13 +170,24 @@ def test_the_schema_names_the_addresses(client: Client) -> None:
         "/api/blog/posts/{slug}/send-back/",
         "/api/blog/posts/{slug}/schedule/",
         "/api/blog/posts/{slug}/unschedule/",
+        "/api/blog/posts/{slug}/revisions/",
+        "/api/blog/posts/{slug}/revisions/{event_id}/",
+        "/api/blog/posts/{slug}/revisions/{event_id}/diff/",
+        "/api/blog/posts/{slug}/revisions/{event_id}/restore/",
+        "/api/blog/posts/{slug}/editing/",
+        "/api/blog/posts/{slug}/pending-copy/",
+        "/api/blog/pending-copy/",
+        "/api/blog/preview/",
+        "/api/blog/search/",
         "/api/blog/posts/{slug}/comments/",
         "/api/blog/comments/{id}/",
         "/api/blog/comments/{id}/report/",
         "/api/blog/comments/{id}/decide/",
+        "/api/blog/moderation/",
         "/api/blog/reports/",
         "/api/blog/subscriptions/",
         "/api/blog/subscriptions/{id}/",
         "/api/blog/categories/",
+        "/api/blog/categories/{slug}/",
         "/api/blog/tags/",
     }

@@ -130,3 +130,65 @@ def test_the_schema_tells_of_conditions(client: Client) -> None:
     assert "412" in operation["patch"]["responses"]
     assert "304" in operation["get"]["responses"]
     assert {"name": "If-Match", "in": "header"}.items() <= operation["delete"]["parameters"][0].items()
+
+
+# --- a post's life, and comments -------------------------------------------------------------------------------------
+
+
+def send(client: Client, path: str, data: dict[str, Any] | None = None, **headers: str) -> Any:
+    return client.post(path, data or {}, content_type="application/json", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "data"),
+    [
+        ("publish", "draft", {}),
+        ("schedule", "draft", {"publish_at": "2035-01-31T09:00Z"}),
+        ("unschedule", "scheduled", {}),
+        ("request-review", "draft", {}),
+        ("withdraw-review", "review", {}),
+        ("send-back", "review", {"note": "More."}),
+        ("unpublish", "published", {}),
+    ],
+)
+def test_each_step_of_a_post_is_done_with_what_was_read_or_not_at_all(
+    draft: Post, author: User, admin_user: User, step: str, status: str, data: dict[str, Any]
+) -> None:
+    client, address = as_user(admin_user), "/api/blog/posts/on-drafts/"
+    if status == "scheduled":
+        actions.schedule_post(draft, actor=author, publish_at=timezone.now() + timedelta(days=1))
+    elif status == "review":
+        actions.request_review(draft, actor=author)
+    elif status == "published":
+        actions.publish_post(draft, actor=author)
+    read = client.get(address).headers["ETag"]
+    actions.update_post(draft, actor=author, body="Faster.")
+    assert send(client, f"{address}{step}/", data, **{"If-Match": read}).status_code == 412
+    assert Post.objects.get().status == status
+    done = send(client, f"{address}{step}/", data, **{"If-Match": client.get(address).headers["ETag"]})
+    assert done.status_code == 200
+    assert done.json()["status"] == Post.objects.get().status != status
+    assert done.headers["ETag"] == client.get(address).headers["ETag"]
+
+
+def test_a_comment_has_its_version_too(old: Post, reader: User, moderator: User) -> None:
+    comment = actions.add_comment(old, author=reader, body="First.")
+    client, address = as_user(reader), f"/api/blog/comments/{comment.pk}/"
+    first = client.get(address)
+    assert first.json()["body"] == "First."
+    read = first.headers["ETag"]
+    assert client.get(address, headers={"If-None-Match": read}).status_code == 304
+    actions.edit_comment(comment, actor=moderator, body="Second.")
+    refused = client.patch(address, {"body": "Mine."}, content_type="application/json", headers={"If-Match": read})
+    assert refused.status_code == 412
+    assert client.delete(address, headers={"If-Match": read}).status_code == 412
+    now = client.get(address).headers["ETag"]
+    changed = client.patch(address, {"body": "Mine."}, content_type="application/json", headers={"If-Match": now})
+    assert changed.headers["ETag"] == client.get(address).headers["ETag"]
+    assert client.delete(address, headers={"If-Match": changed.headers["ETag"]}).status_code == 204
+
+
+def test_a_comment_on_anothers_draft_is_not_there(post: Post, author: User, reader: User) -> None:
+    comment = actions.add_comment(post, author=reader, body="x")
+    actions.unpublish_post(post, actor=author)
+    assert as_user(reader).get(f"/api/blog/comments/{comment.pk}/").status_code == 404

@@ -4,6 +4,7 @@ Each raises `NotAllowedError` where the rules forbid it, and `InvalidError` wher
 """
 
 from blog.actions.autosaving import autosave, discard_pending_copy, keep_copy
+from blog.actions.categories import create_category, delete_category, update_category
 from blog.actions.comments import add_comment, delete_comment, edit_comment
 from blog.actions.following import follow, unfollow
 from blog.actions.moderating import decide_reports, report_comment, show_comment
@@ -16,8 +17,10 @@ __all__ = [
     "add_comment",
     "approve_post",
     "autosave",
+    "create_category",
     "create_post",
     "decide_reports",
+    "delete_category",
     "delete_comment",
     "delete_post",
     "discard_pending_copy",
@@ -35,6 +38,7 @@ __all__ = [
     "unfollow",
     "unpublish_post",
     "unschedule_post",
+    "update_category",
     "update_post",
     "withdraw_review",
 ]

@@ -9,7 +9,7 @@ from accounts.models import User
 from blog import limits, rules
 from blog.actions.announcing import announce_comment
 from blog.actions.texts import normalised
-from blog.errors import InvalidError
+from blog.errors import InvalidError, OvertakenError
 from blog.markdown import render_comment
 from blog.mentions import mentioned_in
 from blog.models import Comment, Post
@@ -48,12 +48,16 @@ def add_comment(post: Post, *, author: User, body: str, parent: Comment | None =
     return comment
 
 
-def edit_comment(comment: Comment, *, actor: User, body: str) -> Comment:
-    """Change the words of a comment; who is mentioned only now is notified."""
+def edit_comment(comment: Comment, *, actor: User, body: str, is_as_read: bool = False) -> Comment:
+    """Change the words of a comment; who is mentioned only now is notified.
+
+    Raises:
+        OvertakenError: with `is_as_read`, where it isn't any more what `comment` says.
+    """
     rules.require(rules.can_edit_comment, actor, comment, action="edit_comment")
     html = render_comment(body)
     with transaction.atomic():
-        comment = locked_comment(comment)
+        comment = locked_comment(comment, is_as_read=is_as_read)
         rules.require(rules.can_edit_comment, actor, comment, action="edit_comment")
         if normalised(body) != comment.body_markdown:
             before = {user.pk for user in mentioned_in(comment.body_markdown)}
@@ -64,11 +68,15 @@ def edit_comment(comment: Comment, *, actor: User, body: str) -> Comment:
     return comment
 
 
-def delete_comment(comment: Comment, *, actor: User) -> None:
-    """Take a comment away; the ledger still has its words. Where it was answered or reported, its place stays."""
+def delete_comment(comment: Comment, *, actor: User, is_as_read: bool = False) -> None:
+    """Take a comment away; the ledger still has its words. Where it was answered or reported, its place stays.
+
+    Raises:
+        OvertakenError: with `is_as_read`, where it isn't any more what `comment` says.
+    """
     rules.require(rules.can_delete_comment, actor, comment, action="delete_comment")
     with transaction.atomic():
-        comment = locked_comment(comment)
+        comment = locked_comment(comment, is_as_read=is_as_read)
         rules.require(rules.can_delete_comment, actor, comment, action="delete_comment")
         remove(comment)
 
@@ -82,11 +90,18 @@ def remove(comment: Comment) -> None:
         comment.delete()
 
 
-def locked_comment(comment: Comment) -> Comment:
-    """Return a comment as it is now; its post first, so that nobody answers it meanwhile."""
+def locked_comment(comment: Comment, *, is_as_read: bool = False) -> Comment:
+    """Return a comment as it is now; its post first, so that nobody answers it meanwhile.
+
+    Raises:
+        OvertakenError: with `is_as_read`, where it isn't any more what `comment` says.
+    """
     Post.objects.select_for_update(no_key=True).select_related(None).only("pk").get(pk=comment.post_id)
     comments = Comment.objects.select_for_update(of=("self",)).select_related("author", "post", "post__author")
-    return comments.get(pk=comment.pk)
+    now: Comment = comments.get(pk=comment.pk)
+    if is_as_read and (now.updated_at, now.state) != (comment.updated_at, comment.state):
+        raise OvertakenError(OvertakenError.__doc__)
+    return now
 
 
 def _answerable(post: Post, parent: Comment) -> Comment:

@@ -61,10 +61,8 @@ def update_post(
     """
     rules.require(rules.can_edit_post, actor, post, action="update_post")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         rules.require(rules.can_edit_post, actor, post, action="update_post")
-        if version is not None:
-            require_version(post, version)
         changed: dict[str, Any] = {}
         if title is not None:
             changed["title"] = checked_title(title)
@@ -91,11 +89,15 @@ def update_post(
     return post
 
 
-def publish_post(post: Post, *, actor: User) -> Post:
-    """Let everybody read a post, from now on; one that is published already stays as it is."""
+def publish_post(post: Post, *, actor: User, version: str | None = None) -> Post:
+    """Let everybody read a post, from now on; one that is published already stays as it is.
+
+    Raises:
+        ConflictError: `version` is given, and the post is another one by now.
+    """
     rules.require(rules.can_publish_post, actor, post, action="publish_post")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         if not post.is_published:
             release(post)
     return post
@@ -109,11 +111,11 @@ def release(post: Post) -> None:
     announce_post(post)
 
 
-def unpublish_post(post: Post, *, actor: User) -> Post:
-    """Take a post back to a draft; its comments stay with it."""
+def unpublish_post(post: Post, *, actor: User, version: str | None = None) -> Post:
+    """Take a post back to a draft; its comments stay with it. Raises as `publish_post`."""
     rules.require(rules.can_unpublish_post, actor, post, action="unpublish_post")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         if post.is_published:
             post.status, post.published_at = Status.DRAFT, None
             post.save(update_fields=["status", "published_at"])
@@ -128,10 +130,8 @@ def delete_post(post: Post, *, actor: User, version: str | None = None) -> None:
     """
     rules.require(rules.can_edit_post, actor, post, action="delete_post")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         rules.require(rules.can_edit_post, actor, post, action="delete_post")
-        if version is not None:
-            require_version(post, version)
         for image in post.images.all():
             transaction.on_commit(partial(image.file.storage.delete, str(image.file)), robust=True)
         post.delete()
@@ -156,14 +156,14 @@ def insert_with_free_slug(post: Post, *, source: str = "", hint: str = "") -> No
             return
 
 
-def require_version(post: Post, version: str) -> None:
-    """Raise ConflictError unless a locked post is still the version that somebody read."""
-    if post.version != version:
-        raise ConflictError(ConflictError.__doc__)
+def locked_post(post: Post, version: str | None = None) -> Post:
+    """Return the post as it is now, and nobody else's to change until the transaction ends.
 
-
-def locked_post(post: Post) -> Post:
-    """Return the post as it is now, and nobody else's to change until the transaction ends."""
+    Raises:
+        ConflictError: `version` is given, what somebody read, and the post is another one by now.
+    """
     rows = Post.objects.select_for_update(of=("self",)).select_related("author", "category")
     found: Post = rows.get(pk=post.pk)
+    if version is not None and found.version != version:
+        raise ConflictError(ConflictError.__doc__)
     return found

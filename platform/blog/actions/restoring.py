@@ -9,7 +9,7 @@ from blog.actions.posts import update_post
 from blog.models import Post
 
 
-def restore_revision(post: Post, event_id: int, *, actor: User, version: str | None = None) -> Post:
+def restore_revision(post: Post, event_id: int, *, actor: User, version: str | None = None, reason: str = "") -> Post:
     """Give a post the texts, the category and the tags that it had after an event; all else stays as it is.
 
     Raises:
@@ -19,7 +19,8 @@ def restore_revision(post: Post, event_id: int, *, actor: User, version: str | N
     """
     rules.require(rules.can_edit_post, actor, post, action="restore_revision")
     was, tags = revisions.text_at(post, event_id)
-    with transaction.atomic(), audit.reason(f"restored from event {event_id}"):
+    why = f"restored from event {event_id}" + (f": {reason}" if reason else "")
+    with transaction.atomic(), audit.reason(why):
         return update_post(
             post,
             actor=actor,

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from accounts.models import User
 from blog import limits, queries, rules
-from blog.actions.posts import locked_post, release, require_version
+from blog.actions.posts import locked_post, release
 from blog.actions.scheduling import plan_release
 from blog.errors import InvalidError
 from blog.markdown import require_size
@@ -15,15 +15,16 @@ from blog.models import Post, Status
 from notifications.actions import request_notification
 
 
-def request_review(post: Post, *, actor: User) -> Post:
+def request_review(post: Post, *, actor: User, version: str | None = None) -> Post:
     """Ask for a draft to be read and published; who may do that is told.
 
     Raises:
+        ConflictError: `version` is given, and the post is another one by now.
         InvalidError: on `status`, where it's no draft.
     """
     rules.require(rules.can_edit_post, actor, post, action="request_review")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         if post.is_in_review:
             return post
         if post.status != Status.DRAFT:
@@ -41,11 +42,15 @@ def request_review(post: Post, *, actor: User) -> Post:
     return post
 
 
-def withdraw_review(post: Post, *, actor: User) -> Post:
-    """Take a post that waits for its review back to a draft; others stay as they are."""
+def withdraw_review(post: Post, *, actor: User, version: str | None = None) -> Post:
+    """Take a post that waits for its review back to a draft; others stay as they are.
+
+    Raises:
+        ConflictError: `version` is given, and the post is another one by now.
+    """
     rules.require(rules.can_edit_post, actor, post, action="withdraw_review")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         if post.is_in_review:
             post.status = Status.DRAFT
             post.save(update_fields=["status"])
@@ -61,9 +66,8 @@ def approve_post(post: Post, *, actor: User, version: str, publish_at: datetime 
     """
     rules.require(rules.can_review_post, actor, post, action="approve_post")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         rules.require(rules.can_review_post, actor, post, action="approve_post")
-        require_version(post, version)
         if publish_at is None:
             release(post)
             said = f"{actor.name} approved “{post.title}”: it's published"
@@ -74,10 +78,11 @@ def approve_post(post: Post, *, actor: User, version: str, publish_at: datetime 
     return post
 
 
-def send_back_post(post: Post, *, actor: User, note: str) -> Post:
+def send_back_post(post: Post, *, actor: User, note: str, version: str | None = None) -> Post:
     """Give a post back to its authors, with what is to be done about it.
 
     Raises:
+        ConflictError: `version` is given, and the post is another one by now.
         InvalidError: on `note`, where it's empty or too long.
     """
     rules.require(rules.can_review_post, actor, post, action="send_back_post")
@@ -86,7 +91,7 @@ def send_back_post(post: Post, *, actor: User, note: str) -> Post:
     if len(note) > limits.NOTE_CHARACTERS:
         raise InvalidError(note=f"This has {len(note)} characters; at most {limits.NOTE_CHARACTERS} are accepted.")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         rules.require(rules.can_review_post, actor, post, action="send_back_post")
         post.status, post.review_note = Status.DRAFT, note
         post.save(update_fields=["status", "review_note"])

@@ -19,15 +19,16 @@ log = get_logger(__name__)
 _MOST_A_RUN = 500
 
 
-def schedule_post(post: Post, *, actor: User, publish_at: datetime) -> Post:
+def schedule_post(post: Post, *, actor: User, publish_at: datetime, version: str | None = None) -> Post:
     """Have a post published at a time to come, by `actor`; where it's scheduled already, at another time.
 
     Raises:
+        ConflictError: `version` is given, and the post is another one by now.
         InvalidError: on `publish_at`, where the time is past or too far away, or the post is published.
     """
     rules.require(rules.can_publish_post, actor, post, action="schedule_post")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         if post.is_published:
             raise InvalidError(publish_at="This post is published already; take it back to a draft first.")
         plan_release(post, actor, publish_at)
@@ -42,11 +43,15 @@ def plan_release(post: Post, actor: User, publish_at: datetime) -> None:
         post.save(update_fields=["status", "publish_at", "scheduled_by"])
 
 
-def unschedule_post(post: Post, *, actor: User) -> Post:
-    """Take a scheduled post back to a draft; others stay as they are."""
+def unschedule_post(post: Post, *, actor: User, version: str | None = None) -> Post:
+    """Take a scheduled post back to a draft; others stay as they are.
+
+    Raises:
+        ConflictError: `version` is given, and the post is another one by now.
+    """
     rules.require(rules.can_unschedule_post, actor, post, action="unschedule_post")
     with transaction.atomic():
-        post = locked_post(post)
+        post = locked_post(post, version)
         if post.is_scheduled:
             _back_to_draft(post)
     return post

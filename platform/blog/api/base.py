@@ -18,9 +18,10 @@ from rest_framework.response import Response
 from accounts.models import User
 from accounts.scopes import ScopePermission
 from blog import queries
-from blog.api.conditions import conditional
+from blog.api.conditions import conditional, etag_of
 from blog.errors import ConflictError, InvalidError, NotAllowedError
-from blog.models import Comment, Post
+from blog.models import Category, Comment, Post
+from blog.serializers import PostSerializer
 
 
 class Conflict(APIException):
@@ -38,7 +39,7 @@ def told_to_client() -> Iterator[None]:
         raise Conflict(str(error)) from error
     except InvalidError as error:
         raise ValidationError({field: [message] for field, message in error.messages.items()}) from error
-    except (Post.DoesNotExist, Comment.DoesNotExist) as error:
+    except (Post.DoesNotExist, Comment.DoesNotExist, Category.DoesNotExist) as error:
         raise Http404 from error
 
 
@@ -83,6 +84,11 @@ class BlogView(GenericAPIView[Any]):
 
     def comment_numbered(self, pk: int) -> Comment:
         return get_object_or_404(queries.comments_visible_to(self.request.user), pk=pk)
+
+    def told(self, post: Post) -> Response:
+        """Answer with a post that was changed, and which version it is now."""
+        data = PostSerializer(post).data
+        return Response(data, headers={"ETag": etag_of(data)})
 
     def page_of(self, rows: QuerySet[Any], serializer: type[Any]) -> Response:
         page = self.paginate_queryset(self.filter_queryset(rows))

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from blog import actions, queries
 from blog.api.base import BlogView, told_to_client
+from blog.api.conditions import CHANGED, IF_MATCH, IF_NONE_MATCH, NOT_MODIFIED, etag_of, still
 from blog.models import Comment
 from blog.serializers import CommentChange, CommentInput, CommentSerializer
 
@@ -39,18 +40,30 @@ class CommentList(BlogView):
 class CommentDetail(BlogView):
     serializer_class = CommentSerializer
 
-    @extend_schema(tags=["blog"], request=CommentChange, responses=CommentSerializer)
+    @extend_schema(tags=["blog"], parameters=[IF_NONE_MATCH], responses={200: CommentSerializer, 304: NOT_MODIFIED})
+    def get(self, request: Request, pk: int) -> Response:
+        """Return a comment."""
+        return Response(CommentSerializer(self.comment_numbered(pk)).data)
+
+    @extend_schema(
+        tags=["blog"],
+        parameters=[IF_MATCH],
+        request=CommentChange,
+        responses={200: CommentSerializer, 412: CHANGED},
+    )
     def patch(self, request: Request, pk: int) -> Response:
         """Change the words of a comment: one's own for a quarter of an hour, moderators any."""
         comment = self.comment_numbered(pk)
         values = self.valid(CommentChange(data=request.data))
-        with told_to_client():
-            comment = actions.edit_comment(comment, actor=self.member, **values)
-        return Response(CommentSerializer(comment).data)
+        with told_to_client(), still(request, lambda: CommentSerializer(comment).data) as is_named:
+            comment = actions.edit_comment(comment, actor=self.member, is_as_read=is_named, **values)
+        told = CommentSerializer(comment).data
+        return Response(told, headers={"ETag": etag_of(told)})
 
-    @extend_schema(tags=["blog"], responses={204: None})
+    @extend_schema(tags=["blog"], parameters=[IF_MATCH], responses={204: None, 412: CHANGED})
     def delete(self, request: Request, pk: int) -> Response:
         """Take a comment away."""
-        with told_to_client():
-            actions.delete_comment(self.comment_numbered(pk), actor=self.member)
+        comment = self.comment_numbered(pk)
+        with told_to_client(), still(request, lambda: CommentSerializer(comment).data) as is_named:
+            actions.delete_comment(comment, actor=self.member, is_as_read=is_named)
         return Response(status=status.HTTP_204_NO_CONTENT)

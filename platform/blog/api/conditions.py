@@ -5,7 +5,7 @@ An ETag is strong: it's of the answer's JSON itself, so that it changes with all
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
@@ -28,7 +28,7 @@ IF_MATCH = OpenApiParameter(
     "If-Match",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="The `ETag` that you read: 412 where the post is another one by now. Left out, the last one wins.",
+    description="The `ETag` that you read: 412 where it's another one by now. Left out, the last one wins.",
 )
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match",
@@ -75,13 +75,24 @@ def matching(request: Request, post: Post) -> Iterator[str | None]:
     Raises:
         PreconditionFailed: the post is another one, before or in the block.
     """
+    with still(request, lambda: PostSerializer(post).data) as is_named:
+        yield post.version if is_named else None
+
+
+@contextmanager
+def still(request: Request, told: Callable[[], Any]) -> Iterator[bool]:
+    """Say whether the request names by `If-Match` the version to change, which is what's `told`.
+
+    Raises:
+        PreconditionFailed: it's another one, before or in the block.
+    """
     wanted = request.headers.get("If-Match")
-    if wanted is None or wanted.strip() == "*":  # a post is there, or it were a 404
-        yield None
+    if wanted is None or wanted.strip() == "*":  # it's there, or it were a 404
+        yield False
         return
-    if etag_of(PostSerializer(post).data) not in parse_etags(wanted):
+    if etag_of(told()) not in parse_etags(wanted):
         raise PreconditionFailed
     try:
-        yield post.version
+        yield True
     except ConflictError as error:
         raise PreconditionFailed from error

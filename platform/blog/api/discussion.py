@@ -3,19 +3,21 @@
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
 from accounts.scopes import ScopePermission
-from blog import actions, queries
+from blog import actions, queries, rules
 from blog.actions.following import Followed
 from blog.api.base import BlogView, told_to_client
-from blog.models import Category, Report, Subscription
+from blog.models import Category, Comment, Report, Subscription
 from blog.serializers import (
     CommentSerializer,
     DecisionInput,
+    ModeratedCommentSerializer,
     ReportInput,
     ReportSerializer,
     SubscriptionInput,
@@ -50,6 +52,41 @@ class CommentDecision(BlogView):
             else:
                 comment = actions.decide_reports(comment, actor=self.member, **values)
         return Response(CommentSerializer(comment).data)
+
+
+class ModerationList(BlogView):
+    """What moderators look at."""
+
+    queryset = Comment.objects.none()
+    serializer_class = ModeratedCommentSerializer
+    permission_classes = [IsAuthenticated, ScopePermission]
+
+    def order(self) -> tuple[str, ...]:
+        return ("-id",) if self._is_of_hidden() else ("first_report", "id")
+
+    def _is_of_hidden(self) -> bool:
+        wanted = self.request.query_params.get("show", "reported")
+        if wanted not in ("reported", "hidden"):
+            raise ValidationError({"show": ["Give one of: reported, hidden."]})
+        return wanted == "hidden"
+
+    @extend_schema(
+        tags=["blog"],
+        parameters=[
+            OpenApiParameter(
+                "show",
+                enum=["reported", "hidden"],
+                description="Those that wait for a decision, what was reported first before the others; or the hidden.",
+            )
+        ],
+        responses=ModeratedCommentSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """List the comments that wait for a moderator, or that are hidden, with their words."""
+        with told_to_client():
+            rules.require(rules.can_see_reports, self.member, None, action="see_reports")
+        comments = queries.hidden_comments() if self._is_of_hidden() else queries.reported_comments()
+        return self.page_of(comments, ModeratedCommentSerializer)
 
 
 class ReportList(BlogView):

@@ -1,7 +1,9 @@
 """Posts by the API: the same actions and rules as the pages."""
 
 from django.db.models import Q
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.http import Http404
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -9,10 +11,13 @@ from rest_framework.response import Response
 
 from blog import actions, queries
 from blog.api.base import BlogView, told_to_client
-from blog.api.conditions import CHANGED, IF_MATCH, IF_NONE_MATCH, NOT_MODIFIED, changed_at, etag_of, matching
+from blog.api.conditions import CHANGED, IF_MATCH, IF_NONE_MATCH, NOT_MODIFIED, changed_at, matching
 from blog.models import Post, Status
 from blog.search.queries import words_of
 from blog.serializers import PostChange, PostInput, PostListSerializer, PostSerializer
+from blog.slugs import path_of
+
+MOVED = OpenApiResponse(description="It has another address now: see `Location`.")
 
 _STATUS = OpenApiParameter(
     "status",
@@ -79,10 +84,20 @@ class PostDetail(BlogView):
 
     serializer_class = PostSerializer
 
-    @extend_schema(tags=["blog"], parameters=[IF_NONE_MATCH], responses={200: PostSerializer, 304: NOT_MODIFIED})
+    @extend_schema(
+        tags=["blog"],
+        parameters=[IF_NONE_MATCH],
+        responses={200: PostSerializer, 301: MOVED, 304: NOT_MODIFIED},
+    )
     def get(self, request: Request, slug: str) -> Response:
-        """Return a post."""
-        post = self.post_named(slug)
+        """Return a post; the address that a published one had before leads to it."""
+        try:
+            post = self.post_named(slug)
+        except Http404:
+            if not (now := queries.slug_now(path_of(slug))):
+                raise
+            place = request.build_absolute_uri(reverse("blog-post", args=[now]))
+            return Response(status=status.HTTP_301_MOVED_PERMANENTLY, headers={"Location": place})
         self.last_modified = changed_at(post)
         return Response(PostSerializer(post).data)
 
@@ -100,8 +115,7 @@ class PostDetail(BlogView):
             if version is not None:
                 values.setdefault("version", version)
             post = actions.update_post(post, actor=self.member, **values)
-        data = PostSerializer(self.post_named(post.slug)).data
-        return Response(data, headers={"ETag": etag_of(data)})
+        return self.told(self.post_named(post.slug))
 
     @extend_schema(tags=["blog"], parameters=[IF_MATCH], responses={204: None, 412: CHANGED})
     def delete(self, request: Request, slug: str) -> Response:

@@ -225,6 +225,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "ENUM_NAME_OVERRIDES": {
         "TaskStateEnum": "tasks.models.State",
+        "CommentStateEnum": "blog.models.Comment.State",
         "RoomKindEnum": "chat.models.RoomKind",
         "NewRoomKindEnum": "chat.api.serializers.NEW_ROOM_KINDS",
         "RestrictionKindEnum": "chat.models.RestrictionKind",

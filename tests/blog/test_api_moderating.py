@@ -1,0 +1,60 @@
+"""Moderators see by the API what waits for them and what is hidden, with the words; nobody else does."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db.models import QuerySet
+from django.test import Client
+
+from accounts.models import User
+from audit.models import Event
+from blog import actions
+from blog.models import Comment, Post
+from tests.blog.test_api import Api
+
+pytestmark = pytest.mark.django_db
+NewEvents = Callable[[str], QuerySet[Event]]
+QUEUE = "/api/blog/moderation/"
+
+
+@pytest.fixture
+def comments(post: Post, other_author: User, reader: User) -> list[Comment]:
+    """Give three comments, of which the last one was reported first."""
+    made = [actions.add_comment(post, author=other_author, body=f"Buy **{number}** lamps!") for number in range(3)]
+    for comment in reversed(made):
+        actions.report_comment(comment, actor=reader, reason="spam", note="Again.")
+    return made
+
+
+def test_what_waits_comes_in_the_order_in_which_it_was_reported(comments: list[Comment], moderator: User) -> None:
+    api, seen, address = Api(moderator), [], f"{QUEUE}?limit=2"
+    while address:
+        page = api("get", address).json()
+        seen += page["results"]
+        address = page["next"]
+    assert [one["id"] for one in seen] == [comment.pk for comment in reversed(comments)]
+    first = seen[0]
+    assert (first["post"], first["body"], first["author"]["username"]) == ("on-being-seen", "Buy **2** lamps!", "otto")
+    (report,) = first["reports"]
+    assert (report["reporter"]["username"], report["reason"], report["note"]) == ("rob", "spam", "Again.")
+
+
+def test_moderators_read_what_is_hidden_and_others_do_not(comments: list[Comment], moderator: User) -> None:
+    hidden = actions.decide_reports(comments[1], actor=moderator, decision="hidden")
+    (shown,) = Api(moderator)("get", QUEUE, {"show": "hidden"}).json()["results"]
+    assert (shown["id"], shown["state"], shown["reports"]) == (hidden.pk, "hidden", [])
+    assert shown["body_html"] == "<p>Buy <strong>1</strong> lamps!</p>\n"
+    assert len(Api(moderator)("get", QUEUE).json()["results"]) == 2
+    assert Api()("get", f"/api/blog/comments/{hidden.pk}/").json()["body"] == ""
+    wrong = Api(moderator)("get", QUEUE, {"show": "all"})
+    assert (wrong.status_code, set(wrong.json()["errors"])) == (400, {"show"})
+
+
+def test_the_queue_is_for_moderators(
+    comments: list[Comment], reader: User, author: User, new_events: NewEvents
+) -> None:
+    for user in (reader, author):
+        for show in ("reported", "hidden"):
+            assert Api(user)("get", QUEUE, {"show": show}).status_code == 403
+    assert new_events("blog.access.denied").filter(changes__action="see_reports").count() == 4
+    assert Client().get(QUEUE).status_code == 401
