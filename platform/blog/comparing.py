@@ -64,12 +64,14 @@ def unified(old: Version, new: Version) -> str:
 
 
 def _lines(old: Version, new: Version) -> Iterator[str]:
-    sides = [version.body.splitlines(keepends=True) for version in (old, new)]
-    names = ["now" if version.id is None else f"revision {version.id}" for version in (old, new)]
-    times = [version.at.isoformat() for version in (old, new)]
-    for line in unified_diff(*sides, *names, *times):
+    before, after = (version.body.splitlines(keepends=True) for version in (old, new))
+    for line in unified_diff(before, after, _name(old), _name(new), old.at.isoformat(), new.at.isoformat()):
         # Texts end without a line feed; `diff` says so, and each line stays one.
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _name(version: Version) -> str:
+    return "now" if version.id is None else f"revision {version.id}"
 
 
 def _version(event_id: int | None, at: datetime, post: Post, category: str, tags: list[str]) -> Version:

@@ -1,7 +1,7 @@
 """From a draft to what everybody reads, and back, by the API. With `If-Match` it's done with what was read, or not."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
@@ -14,10 +14,11 @@ from blog.api.conditions import CHANGED, IF_MATCH, matching
 from blog.models import Post
 from blog.serializers import ApprovalInput, PostSerializer, ScheduleInput, SendBackInput
 
+F = TypeVar("F", bound=Callable[..., Response])
 _VERSION = "2030-01-30T16:20:05.123456+00:00/review"
 
 
-def _schema(request: Any = None, *examples: OpenApiExample) -> Any:
+def _schema(request: Any = None, *examples: OpenApiExample) -> Callable[[F], F]:
     return extend_schema(
         tags=["blog"],
         parameters=[IF_MATCH],
