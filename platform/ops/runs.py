@@ -72,7 +72,7 @@ def tasks_of(spans: Sequence[Span], rows: Sequence[TaskRun], begin_ns: int) -> l
                 task.asked_ms = (span["start_ns"] - begin_ns) / 1e6
             case "process":
                 task.attempts.append(_of_span(span, begin_ns))
-    kept = {str(row.pk): [_of_attempt(attempt, begin_ns) for attempt in row.tries.all()] for row in rows}
+    kept = {str(row.pk): [_of_attempt(attempt, begin_ns) for attempt in row.tries] for row in rows}
     for task in found.values():
         # A worker that was killed left no span, but its attempt has a row.
         if len(task.attempts) < len(kept.get(task.id, ())):

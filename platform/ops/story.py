@@ -82,7 +82,7 @@ def tell(request_id: str) -> Story:
     rows = list(
         TaskRun.objects.filter(request_id=request_id)
         .defer("message", "carrier")
-        .prefetch_related("tries")
+        .prefetch_related("past_tries")
         .order_by("enqueued_at")[:_MOST_TASKS]
     )
     begin_ns = _beginning(kept.spans, events, rows)

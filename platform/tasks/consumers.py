@@ -153,7 +153,7 @@ class TaskConsumer(JsonSocket):
         if not self._is_wanted.is_set():
             return None
         if self._run_id:
-            one = queries.runs_visible_to(user).filter(id=self._run_id).prefetch_related("tries")
+            one = queries.runs_visible_to(user).filter(id=self._run_id).prefetch_related("past_tries")
             return {str(run.pk): showing.as_whole(run) for run in one}
         try:
             page = run_page(user, self._narrowing, self._place, seconds=_READ_SECONDS)

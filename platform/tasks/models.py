@@ -49,7 +49,8 @@ _STATE = Case(
 @audit.track(
     exclude=[
         *("state", "message", "carrier", "attempts", "max_attempts", "eta", "sent_at", "started_at", "finished_at"),
-        *("lease_expires_at", "worker", "duplicates", "progress_done", "progress_total", "progress_note", "result"),
+        *("lease_expires_at", "worker", "attempt_trace_id", "duplicates", "progress_done", "progress_total"),
+        *("progress_note", "result"),
     ]
 )
 class TaskRun(models.Model):
@@ -82,6 +83,7 @@ class TaskRun(models.Model):
     # While a worker has it: who doesn't renew the lease in time has lost it.
     lease_expires_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=200, blank=True)
+    attempt_trace_id = models.CharField(max_length=32, blank=True, db_default="", help_text="The last attempt's.")
     cancel_requested_at = models.DateTimeField(null=True)
     progress_done = models.PositiveBigIntegerField(default=0)
     progress_total = models.PositiveBigIntegerField(default=0)
@@ -146,6 +148,30 @@ class TaskRun(models.Model):
         end: datetime = self.finished_at or timezone.now()
         return max(0.0, (end - self.started_at).total_seconds())
 
+    @property
+    def tries(self) -> list["TaskAttempt"]:
+        """Its attempts so far, the first one first.
+
+        The present one has no row of its own yet, and one that succeeded never gets one: the run's own tells of both.
+        """
+        tries = list(self.past_tries.all())
+        if self.state not in (State.RUNNING, State.SUCCEEDED) or self.started_at is None:
+            return tries
+        if tries and tries[-1].number == self.attempts:  # an older release wrote one
+            if tries[-1].outcome:
+                return tries
+            del tries[-1]
+        own = TaskAttempt(
+            run=self,
+            number=self.attempts,
+            worker=self.worker,
+            trace_id=self.attempt_trace_id,
+            started_at=self.started_at,
+            ended_at=self.finished_at,
+            outcome=AttemptOutcome.SUCCEEDED if self.is_finished else "",
+        )
+        return [*tries, own]
+
 
 class AttemptOutcome(models.TextChoices):
     """What came of one attempt."""
@@ -159,9 +185,12 @@ class AttemptOutcome(models.TextChoices):
 
 @audit.exempt(reason="What came of a task is in its run's events; how often a worker began with it is no evidence.")
 class TaskAttempt(models.Model):
-    """One worker's try at a task. Its number fences it: who comes back with an old one writes nothing any more."""
+    """One worker's try at a task that came to no good end; `TaskRun.tries` has the others as well.
 
-    run = models.ForeignKey(TaskRun, on_delete=models.CASCADE, related_name="tries")
+    Its number fences it: who comes back with an old one writes nothing any more.
+    """
+
+    run = models.ForeignKey(TaskRun, on_delete=models.CASCADE, related_name="past_tries")
     number = models.PositiveIntegerField()
     worker = models.CharField(max_length=200, blank=True)
     trace_id = models.CharField(max_length=32, blank=True)

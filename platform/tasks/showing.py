@@ -37,7 +37,7 @@ def as_whole(run: TaskRun) -> dict[str, Any]:
         **as_row(run),
         "error": run.error,
         "cancel_requested_at": _text(run.cancel_requested_at),
-        "tries": [_as_try(attempt) for attempt in run.tries.all()],
+        "tries": [_as_try(attempt) for attempt in run.tries],
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from accounts.models import User
@@ -78,7 +79,14 @@ def test_a_tasks_page_shows_its_progress_and_its_end(open_page: OpenPage, operat
     expect(bar).to_have_attribute("value", "5")
     expect(page.locator("[data-progress-text]")).to_have_text("5 of 8 · fifth")
     page.get_by_label("Reason").fill("half typed")
-    TaskAttempt.objects.filter(run=run).update(outcome="failed", error="KeyError: amount")
+    TaskAttempt.objects.create(
+        run=run,
+        number=1,
+        started_at=run.started_at,
+        ended_at=timezone.now(),
+        outcome="failed",
+        error="KeyError: amount",
+    )
     change(run, outcome=Outcome.DEAD, lease_expires_at=None, error="KeyError: amount")
     expect(page.locator("#now")).to_contain_text("KeyError: amount")
     expect(page.locator("#attempts")).to_contain_text("Failed")

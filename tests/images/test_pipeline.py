@@ -167,7 +167,7 @@ def test_a_full_disk_is_waited_out_and_leaves_nothing_half_done(
     assert only_picture().state == State.READY
     run = TaskRun.objects.filter(name="images.thumbnail").order_by("started_at").first()
     assert run is not None
-    assert {one.outcome for one in run.tries.all()} == {"retried", "succeeded"}
+    assert {one.outcome for one in run.tries} == {"retried", "succeeded"}
     assert orphans() == []
 
 

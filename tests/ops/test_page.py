@@ -62,8 +62,8 @@ def test_after_the_spans_expired_the_database_still_tells_a_tasks_attempts(page:
     with use(Context(request_id=request_id)):
         run = TaskRun.objects.create(id=run_id, name="tests.report", request_id=request_id, outcome="succeeded")
     begin = timezone.now()
-    run.tries.create(number=1, started_at=begin, ended_at=begin, outcome="retried", error="OperationalError: gone")
-    run.tries.create(number=2, started_at=begin, ended_at=begin, outcome="succeeded")
+    run.past_tries.create(number=1, started_at=begin, ended_at=begin, outcome="retried", error="OperationalError: gone")
+    run.past_tries.create(number=2, started_at=begin, ended_at=begin, outcome="succeeded")
     (task,) = json_of(page, request_id)["tasks"]
 
     assert task["state"] == "succeeded"

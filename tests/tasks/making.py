@@ -26,9 +26,7 @@ def make_running(actor: User | None = None, **fields: Any) -> TaskRun:
     """Return a run that a worker has."""
     now = timezone.now()
     lease = {"started_at": now, "lease_expires_at": now + timedelta(seconds=30), "worker": "celery@test"}
-    run = make_run(actor, **{"outcome": "", "attempts": 1, **lease, **fields})
-    TaskAttempt.objects.create(run=run, number=run.attempts, started_at=run.started_at, worker=run.worker)
-    return run
+    return make_run(actor, **{"outcome": "", "attempts": 1, **lease, **fields})
 
 
 def make_dead(actor: User | None = None, *, attempts: int = 1, **fields: Any) -> TaskRun:

@@ -181,7 +181,7 @@ def test_retries_are_counted_and_end_well(work_off: Callable[..., Any]) -> None:
     work_off()
     run = only_run()
     assert (run.state, run.attempts, run.error) == (State.RETRYING, 1, "")
-    assert [(one.outcome, one.error) for one in run.tries.all()] == [("retried", "OSError: attempt 0")]
+    assert [(one.outcome, one.error) for one in run.tries] == [("retried", "OSError: attempt 0")]
     work_off()
     work_off()
     run = only_run()

@@ -238,7 +238,7 @@ def test_a_cancelled_task_stops_at_its_next_report(work_off: WorkOff) -> None:
     work_off()
     run = TaskRun.objects.get()
     assert _seen == ["before"]
-    assert (run.state, [one.outcome for one in run.tries.all()]) == (State.CANCELLED, ["cancelled"])
+    assert (run.state, [one.outcome for one in run.tries]) == (State.CANCELLED, ["cancelled"])
 
 
 def test_outside_of_a_task_a_report_does_nothing() -> None:

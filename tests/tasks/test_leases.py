@@ -57,7 +57,7 @@ def begun(task: Any, *args: Any, number: int = 1, **options: Any) -> TaskRun:
 
 
 def outcomes(run: TaskRun) -> list[tuple[int, str]]:
-    return [(one.number, one.outcome) for one in run.tries.all()]
+    return [(one.number, one.outcome) for one in TaskRun.objects.get(id=run.id).tries]
 
 
 def end_lease(run: TaskRun) -> None:

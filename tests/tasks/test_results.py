@@ -288,7 +288,7 @@ def test_what_died_can_be_retried_with_all_its_attempts_anew(operator: User, wor
     assert (run.state, run.max_attempts) == (State.RETRYING, 1 + fail.most_attempts)
     work_off()
     run.refresh_from_db()
-    assert (run.state, run.attempts, run.tries.count()) == (State.DEAD, 2, 2)
+    assert (run.state, run.attempts, len(run.tries)) == (State.DEAD, 2, 2)
 
 
 def test_a_paused_queue_begins_nothing_and_goes_on_where_it_stopped(operator: User, work_off: WorkOff) -> None:

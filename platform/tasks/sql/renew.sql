@@ -5,7 +5,7 @@ SET lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds
 FROM (
     SELECT id
     FROM tasks_taskrun
-    WHERE id = ANY (%(run_ids)s) AND worker = %(worker)s AND outcome = '' AND lease_expires_at IS NOT NULL
+    WHERE id = ANY (%(run_ids)s) AND worker = %(worker)s AND octet_length(outcome) = 0 AND lease_expires_at IS NOT NULL
     FOR NO KEY UPDATE SKIP LOCKED
 ) AS held
 WHERE tasks_taskrun.id = held.id

@@ -104,7 +104,7 @@ def _page_of(request: HttpRequest, found: TaskRun, form: ReasonForm | None = Non
     follows_requests = request.user.has_perm("accounts.view_request_page")
     shown = {
         "run": found,
-        "tries": found.tries.all(),
+        "tries": found.tries,
         "most_attempts": found.max_attempts if found.max_attempts < NO_LIMIT else None,
         "progress": showing.progress_of(found),
         "result": showing.result_of(found),

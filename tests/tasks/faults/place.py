@@ -121,4 +121,4 @@ def effects() -> list[tuple[str, int]]:
 
 def tries(run: TaskRun) -> list[tuple[int, str]]:
     """Return the numbers and outcomes of a run's attempts."""
-    return [(one.number, one.outcome) for one in run.tries.all()]
+    return [(one.number, one.outcome) for one in run.tries]

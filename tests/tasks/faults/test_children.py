@@ -51,7 +51,7 @@ def test_a_child_killed_in_mid_task_costs_an_attempt_and_no_effect_is_made_twice
     gate.touch()
     run = is_in(run_id, State.SUCCEEDED)
     assert tries(run) == [(1, "lost"), (2, "succeeded")]
-    assert "signal 9" in run.tries.first().error
+    assert "signal 9" in run.tries[0].error
     assert effects() == [("after", 1), ("before", 1)]
 
 
@@ -60,7 +60,7 @@ def test_a_task_that_always_kills_its_child_is_given_up_and_others_go_on(worker:
     others = [make.delay(f"other {number}").id for number in range(10)]
     run = is_in(run_id, State.DEAD)
     assert tries(run) == [(1, "lost"), (2, "lost"), (3, "lost")]
-    assert all(one.error.startswith("WorkerLostError") and one.ended_at for one in run.tries.all())
+    assert all(one.error.startswith("WorkerLostError") and one.ended_at for one in run.tries)
     buried = TaskRun.objects.get(name=bury.name)
     is_in(buried.id, State.SUCCEEDED)
     for other in others:

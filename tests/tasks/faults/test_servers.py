@@ -76,7 +76,7 @@ def test_all_that_waited_is_done_though_redis_was_emptied(
     second.touch()
     all_done()
     assert effects() == sorted([("after", 2), ("before", 2), *one_each(100)])
-    assert TaskAttempt.objects.exclude(outcome="succeeded").count() == 0
+    assert not TaskAttempt.objects.exists()  # of each the first one came to a good end
 
 
 def test_while_redis_is_full_tasks_are_taken_and_are_sent_once_there_is_room(
@@ -106,7 +106,9 @@ def test_redis_that_becomes_full_under_a_worker_loses_nothing(
     place.broker.config_set("maxmemory", 1)
     try:
         worker.thaw()
-        wait_until(lambda: not place.broker.llen("default") or TaskAttempt.objects.exists(), timeout=20)
+        wait_until(
+            lambda: not place.broker.llen("default") or TaskRun.objects.filter(attempts__gt=0).exists(), timeout=20
+        )
     finally:
         place.broker.config_set("maxmemory", 0)
     all_done()
@@ -133,4 +135,3 @@ def test_postgres_restarted_under_running_tasks_costs_at_most_an_attempt(
     assert effects() == sorted([("after", 1), ("before", 1), ("within", 1), *one_each(10)])
     assert children <= {child.pid for child in worker.children}  # their connections were replaced, not they
     assert not TaskRun.objects.filter(lease_expires_at__isnull=False).exists()
-    assert not TaskAttempt.objects.filter(outcome="").exists()

@@ -43,7 +43,7 @@ def test_a_worker_killed_with_all_it_holds_loses_nothing(pair: Place, gate: Path
     gate.touch()
     run = is_in(run.id, State.SUCCEEDED)
     assert tries(run) == [(1, "lost"), (2, "succeeded")]
-    assert "didn't renew its lease" in run.tries.first().error
+    assert "didn't renew its lease" in run.tries[0].error
     for one in prefetched:
         is_in(one, State.SUCCEEDED)
     made = dict(effects())
@@ -113,7 +113,7 @@ def test_a_worker_that_wakes_after_its_lease_is_lost_makes_no_effect(
     wait_until(lambda: fenced() == before + 1)
     assert tries(run) == [(1, "lost"), (2, "succeeded")]
     assert effects() == [("after", 1), ("before", 1)]
-    assert run.tries.first().worker != run.tries.last().worker
+    assert run.tries[0].worker != run.tries[-1].worker
 
 
 def test_the_end_of_a_worker_that_wakes_too_late_does_not_count(
