@@ -7,9 +7,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.development")
 from celery import Celery
 from django.conf import settings
 
-from tasks import worker
+from tasks import transport, worker
 from telemetry import celery as telemetry_celery
 
+transport.use()
 app = Celery("glasshouse", task_cls="tasks.base:RecordedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(lambda: settings.INSTALLED_APPS)

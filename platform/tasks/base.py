@@ -17,6 +17,7 @@ from tasks.actions import attempts, enqueuing
 from tasks.attempt import Attempt, keep
 from tasks.errors import NotPossibleError, TaskCancelledError
 from tasks.models import NO_LIMIT
+from tasks.transport import ROW_HEADER
 from telemetry.context import bind, current, new_request_id
 from telemetry.logs import get_logger
 
@@ -167,6 +168,7 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
             del fixed["task_id"]
         if fixed.get("priority") is None and self.priority is not None:
             fixed["priority"] = self.priority
+        fixed["headers"] = {**(fixed.get("headers") or {}), ROW_HEADER: True}
         return fixed
 
     def _queue_of(self, options: dict[str, Any]) -> str:

@@ -12,12 +12,13 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from tasks import worker
+from tasks import statements, worker
 from tasks.actions import attempts
 from tasks.actions.sweeping import expire_leases
 from tasks.errors import NotPossibleError
 from tasks.messages import thaw
-from tasks.models import AttemptOutcome, Outcome, State, TaskRun
+from tasks.models import AttemptOutcome, Outcome, State, TaskAttempt, TaskRun
+from telemetry.context import Context, use
 from telemetry.metrics import exposed_registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -144,6 +145,57 @@ def test_ten_workers_that_claim_at_once_begin_one_attempt() -> None:
         thread.join(10)
     assert sorted(numbers, key=str) == [1, *[None] * 9]
     assert len(TaskRun.objects.get().tries) == 1
+
+
+def test_a_run_that_goes_well_is_one_row_and_tells_of_its_attempt_all_the_same() -> None:
+    run = begun(note)
+    (present,) = run.tries
+    assert (present.number, present.worker, present.outcome, present.ended_at) == (1, worker.name(), "", None)
+    assert attempts.finish_run(run.id, 1, Outcome.SUCCEEDED)
+    run.refresh_from_db()
+    (only,) = run.tries
+    assert (only.number, only.worker, only.outcome) == (1, worker.name(), "succeeded")
+    assert (only.started_at, only.ended_at) == (run.started_at, run.finished_at)
+    assert not TaskAttempt.objects.exists()
+
+
+def test_an_attempt_has_the_trace_it_ran_in() -> None:
+    run_id = uuid.UUID(note.delay().id)
+    for number, trace_id in enumerate(("a" * 32, "b" * 32), 1):
+        with use(Context(trace_id=trace_id)):
+            attempts.claim_run(run_id, worker=worker.name())
+        if number == 1:
+            attempts.back_off_run(run_id, 1, outcome=AttemptOutcome.RETRIED, delay_seconds=0)
+    assert [one.trace_id for one in TaskRun.objects.get(id=run_id).tries] == ["a" * 32, "b" * 32]
+
+
+def test_an_attempt_that_an_older_release_began_has_one_row_however_it_ends() -> None:
+    for number, ends in enumerate((Outcome.SUCCEEDED, Outcome.DEAD)):
+        run = begun(note)
+        TaskAttempt.objects.create(run=run, number=1, started_at=run.started_at, worker=run.worker)
+        assert outcomes(run) == [(1, "")]
+        assert attempts.finish_run(run.id, 1, ends)
+        assert outcomes(run) == [(1, ("succeeded", "failed")[number])]
+
+
+def test_a_run_is_found_by_its_id_whatever_else_waits() -> None:
+    for _ in range(3):
+        note.delay()
+    run_id = uuid.UUID(note.delay().id)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # of a small table the planner would rather read all
+        attempts.claim_run(run_id, worker=worker.name())
+        statements.rows_of("progress", run_id=run_id, attempt=1, done=1, total=2, note="")
+        statements.rows_of("hold", run_id=run_id, attempt=1, idle_milliseconds="1000")
+        attempts.back_off_run(run_id, 1, outcome=AttemptOutcome.RETRIED, delay_seconds=0)
+        attempts.claim_run(run_id, worker=worker.name())
+        statements.count_of("renew", run_ids=[run_id], worker=worker.name(), lease_seconds=30)
+        assert attempts.finish_run(run_id, 2, Outcome.SUCCEEDED)
+        # Of this transaction alone; by the index of what waits each would read all of that.
+        cursor.execute("SELECT pg_stat_get_xact_numscans('tasks_taskrun_unfinished'::regclass)")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("SELECT pg_stat_get_xact_numscans('tasks_taskrun_pkey'::regclass)")
+        assert cursor.fetchone()[0] >= 7
 
 
 def test_an_old_attempt_ends_nothing_and_is_counted() -> None:
