@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from rest_framework.exceptions import APIException, NotFound, PermissionDenied, Throttled, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, NotFound, PermissionDenied, Throttled, ValidationError
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
@@ -32,7 +32,7 @@ def told_to_client() -> Iterator[None]:
         raise Conflict(str(error)) from error
     except TooManyError as error:
         throttled = Throttled(wait=error.retry_after_seconds)
-        throttled.detail = str(error)  # which says for how long to wait already
+        throttled.detail = ErrorDetail(str(error), throttled.default_code)  # which says for how long to wait already
         raise throttled from error
     except InvalidError as error:
         raise ValidationError({error.field: [str(error)]}) from error
