@@ -5,8 +5,11 @@ class ChatConfig(AppConfig):
     name = "chat"
 
     def ready(self) -> None:
-        """Have news of rooms told to whoever has a page open."""
-        from chat import news
+        """Have news of rooms told to whoever has a page open, and of nothing that was read in its room already."""
+        from chat import news, queries
+        from chat.models import TOPIC
+        from notifications.sightings import know_sightings
         from notifications.visitors import accompany
 
         accompany(news.follow)
+        know_sightings(TOPIC, queries.has_read)

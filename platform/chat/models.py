@@ -14,6 +14,7 @@ import audit
 from images.models import Picture
 
 LONGEST_BODY = 4_000
+TOPIC = "chat.room-"  # of notifications
 
 
 class RoomKind(models.TextChoices):
@@ -69,6 +70,11 @@ class Room(models.Model):
     def get_absolute_url(self) -> str:
         """Return the room's page."""
         return f"/chat/{self.slug}/"
+
+    @property
+    def notification_topic(self) -> str:
+        """Return what notifications of the room are grouped by."""
+        return f"{TOPIC}{self.pk}"
 
     @property
     def is_archived(self) -> bool:

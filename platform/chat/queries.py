@@ -235,6 +235,15 @@ def unread_in(user: User, room: Room) -> dict[str, object]:
     return _unread([(user.pk, room.pk)])[user.pk][0]
 
 
+def has_read(user_id: int, url: str) -> bool:
+    """Whether somebody has read the message at an address, as it's now."""
+    message_id = url.rpartition("#message-")[2]
+    if not message_id.isdecimal():
+        return False
+    messages = Message.objects.filter(pk=message_id, version__lte=OuterRef("sequence"), room=OuterRef("room"))
+    return ReadMark.objects.filter(Exists(messages), user=user_id).exists()
+
+
 def unread_of_people(user_ids: list[int], room_ids: list[int]) -> dict[int, list[dict[str, object]]]:
     """Return what `unread_of` tells, of these rooms alone, to each of these people whom any of them concerns."""
     with connection.cursor() as cursor:

@@ -69,6 +69,12 @@ def mark_all_read(user: User, *, actor: User) -> int:
     return _mark(Notification.objects.filter(is_on_page=True), user)
 
 
+@transaction.atomic
+def mark_topic_read(user: User, topic: str) -> int:
+    """Mark all of `user`'s notifications on a topic as read, where they have seen what it's about elsewhere."""
+    return _mark(Notification.objects.filter(topic=topic), user)
+
+
 def _mark(notifications: QuerySet[Notification], reader: User) -> int:
     # What is grouped with one of these meanwhile waits for the commit, and then begins a group of its own.
     queries.lock_person(reader.pk)

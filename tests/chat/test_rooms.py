@@ -52,6 +52,35 @@ def run_notifications() -> Callable[[], None]:
     return run
 
 
+def test_what_was_read_in_the_room_is_no_news(
+    room: Room, ann: User, bob: User, run_notifications: Callable[[], None]
+) -> None:
+    User.objects.filter(pk=bob.pk).update(email="bob@example.org")
+    mine = Notification.objects.filter(recipient=bob).order_by("pk")
+    for body in ("one for @bob", "two for @bob"):
+        actions.send_message(room, actor=ann, body=body)
+    run_notifications()
+    actions.mark_read(room, 1, actor=bob)
+    assert not mine.filter(read_at__isnull=False).exists()  # the other one isn't read
+    actions.mark_read(room, 2, actor=bob)
+    assert mine.filter(read_at__isnull=False).count() == 2
+    # The worker is late: it was read before it's told.
+    actions.send_message(room, actor=ann, body="three for @bob")
+    actions.mark_read(room, 3, actor=bob)
+    run_notifications()
+    last = mine.last()
+    assert last is not None
+    assert (last.body, last.is_read, last.email_due_at) == ("three for @bob", True, None)
+    # One who is named by an edit later on hasn't read that.
+    said = actions.send_message(room, actor=ann, body="four")
+    actions.mark_read(room, 4, actor=bob)
+    actions.edit_message(said, actor=ann, body="four for @bob")
+    run_notifications()
+    last = mine.last()
+    assert last is not None
+    assert (last.body, last.is_read) == ("four for @bob", False)
+
+
 def test_a_private_room_exists_for_its_members_alone(
     client: Client, cave: Room, ann: User, bob: User, mod: User
 ) -> None:

@@ -364,7 +364,7 @@ def test_without_a_script_one_reads_says_changes_and_moderates(
     log_in(bob, "bob", ROOM)
     bob.locator(".chat-time").click()
     bob.get_by_role("button", name="Answer with 👍").click()
-    expect(bob.locator(".chat-sign")).to_have_text("👍")
+    expect(bob.locator(".chat-sign")).to_have_text("👍 1")
     bob.get_by_text("Report it to the moderators").click()
     bob.get_by_label("What is wrong with it?").fill("Too friendly")
     bob.get_by_role("button", name="Report").click()

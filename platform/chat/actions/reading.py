@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from chat import news, queries, statements
 from chat.models import Room
+from notifications.actions import mark_topic_read
 from notifications.push import push_to_group
 
 
@@ -26,4 +27,6 @@ def mark_read(room: Room, sequence: int, *, actor: User) -> dict[str, object]:
         message = {"type": "read.marked", "frame": {"type": "read", **unread}}
         transaction.on_commit(partial(push_to_group, group_of_reader(actor.pk), message), robust=True)
         transaction.on_commit(partial(news.push_unread, actor.pk, unread), robust=True)
+        if not unread["unread"]:
+            mark_topic_read(actor, room.notification_topic)
     return unread

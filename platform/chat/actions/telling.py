@@ -32,7 +32,7 @@ def tell_people(message: Message, mentioned: Iterable[User], answered: Message |
             title=title,
             url=f"{room.get_absolute_url()}#message-{message.pk}",
             body=message.body,
-            topic=f"chat.room-{room.pk}",
+            topic=room.notification_topic,
             topic_title=title_of_room,
             actor=author,
         )

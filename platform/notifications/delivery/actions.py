@@ -15,6 +15,7 @@ from notifications.kinds import Channels
 from notifications.models import Notification
 from notifications.push import group_of, push_to_group
 from notifications.rules import one_line, require_topic, require_url
+from notifications.sightings import has_seen
 from telemetry import context
 
 # So long nobody is mailed of what they may be reading on the page just now.
@@ -36,7 +37,8 @@ def create_notification(
     """Write a notification and push it to the recipient's open pages; once for each `source_task_id`.
 
     Returns what stands for it on pages: itself, or the unread one of the same kind and topic that it's grouped with.
-    None where the recipient doesn't want to be told of this kind at all.
+    What the recipient has seen meanwhile is written as read, and told to nobody. None where they don't want to be told
+    of this kind at all.
 
     Raises UnknownKindError, TopicError, and UnsafeUrlError where `url` leads off this site.
     """
@@ -50,7 +52,8 @@ def create_notification(
             return written.leader or written
     if channels.is_silent:
         return None
-    leader = _leader_of(recipient, kind, topic, channels)
+    is_seen = has_seen(recipient.pk, topic, url)
+    leader = None if is_seen else _leader_of(recipient, kind, topic, channels)
     notification = Notification.objects.create(
         recipient=recipient,
         kind=kind,
@@ -63,8 +66,10 @@ def create_notification(
         is_on_page=channels.page,
         request_id=context.current().request_id,
         source_task_id=source_task_id,
-        **_mails_wanted(recipient, channels),
+        **({"read_at": Now()} if is_seen else _mails_wanted(recipient, channels)),
     )
+    if is_seen:
+        return notification
     if leader is not None:
         Notification.objects.filter(pk=leader.pk).update(count=F("count") + 1, latest_at=Now())
         leader.refresh_from_db(fields=["count", "latest_at"])

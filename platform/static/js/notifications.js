@@ -139,8 +139,8 @@ function start() {
       if (state === "open") isClosed = false;
     },
     onMessage(message) {
-      // Other parts of the page may be concerned.
-      document.dispatchEvent(new CustomEvent("personal-socket", { detail: message }));
+      // Other parts of the page may be concerned; who shows it already prevents that it's shown once more.
+      const isNews = document.dispatchEvent(new CustomEvent("personal-socket", { detail: message, cancelable: true }));
       if (message.type === "maintenance") {
         isClosed = message.is_on;
         showMaintenance(message);
@@ -151,7 +151,7 @@ function start() {
       if (message.type === "notification") {
         const { notification } = message;
         prependToList(notification);
-        showToast(notification, () => socket.send({ type: "mark_read", id: notification.id }));
+        if (isNews) showToast(notification, () => socket.send({ type: "mark_read", id: notification.id }));
       } else if (message.type === "state" && Array.isArray(message.read)) {
         showRead(message.read);
       }

@@ -20,6 +20,11 @@ export function createReading({ room, read: before, have, isLookedAt, send }) {
     showUnread({ room, unread, mentions });
   }
 
+  document.addEventListener("personal-socket", (event) => {
+    const { type, notification } = event.detail;
+    if (type === "notification" && !document.hidden && notification.url.startsWith(`/chat/${room}/`)) event.preventDefault();
+  });
+
   return {
     get read() {
       return read;
