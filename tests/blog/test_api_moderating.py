@@ -1,6 +1,7 @@
 """Moderators see by the API what waits for them and what is hidden, with the words; nobody else does."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db.models import QuerySet
@@ -11,6 +12,7 @@ from audit.models import Event
 from blog import actions
 from blog.models import Comment, Post
 from tests.blog.test_api import Api
+from tests.blog.test_history import as_user
 
 pytestmark = pytest.mark.django_db
 NewEvents = Callable[[str], QuerySet[Event]]
@@ -48,6 +50,20 @@ def test_moderators_read_what_is_hidden_and_others_do_not(comments: list[Comment
     assert Api()("get", f"/api/blog/comments/{hidden.pk}/").json()["body"] == ""
     wrong = Api(moderator)("get", QUEUE, {"show": "all"})
     assert (wrong.status_code, set(wrong.json()["errors"])) == (400, {"show"})
+
+
+def test_a_long_queue_takes_as_many_queries_as_a_short_one(
+    comments: list[Comment], moderator: User, django_assert_max_num_queries: Any
+) -> None:
+    client = as_user(moderator)
+    client.get(QUEUE)
+    with django_assert_max_num_queries(50) as long:
+        assert len(client.get(QUEUE).json()["results"]) == 3
+    actions.decide_reports(comments[0], actor=moderator, decision="dismissed")
+    actions.decide_reports(comments[1], actor=moderator, decision="dismissed")
+    with django_assert_max_num_queries(50) as short:
+        assert len(client.get(QUEUE).json()["results"]) == 1
+    assert len(long) == len(short)
 
 
 def test_the_queue_is_for_moderators(

@@ -66,6 +66,21 @@ def test_a_long_history_has_pages(post: Post, author: User) -> None:
     assert len(seen) == len(api("get", LIST).json()["results"]) == 6
 
 
+def test_a_long_history_takes_as_many_queries_as_a_short_one(
+    changed: tuple[Post, int], author: User, django_assert_max_num_queries: Any
+) -> None:
+    post, _ = changed
+    client, counts = as_user(author), []
+    for _number in range(2):
+        client.get(LIST)
+        with django_assert_max_num_queries(50) as taken:
+            client.get(LIST)
+        counts.append(len(taken))
+        for number in range(5):
+            post = actions.update_post(post, actor=author, body=f"Text {number}.", tags=["One", f"No {number}"])
+    assert counts[0] == counts[1]
+
+
 @pytest.mark.parametrize(("query", "field"), [({"cursor": "nonsense"}, "cursor"), ({"limit": "0"}, "limit")])
 def test_what_no_page_has_is_named(post: Post, author: User, query: dict[str, str], field: str) -> None:
     response = Api(author)("get", LIST, query)

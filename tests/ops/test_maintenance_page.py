@@ -1,5 +1,6 @@
 """The page by which operators close the platform and open it again, also while it's closed."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -78,7 +79,9 @@ def test_without_a_span_it_is_on_until_it_is_switched_off(operator: User) -> Non
 def test_what_is_on_is_changed_from_what_it_says(operator: User) -> None:
     first, client = begin("One", minutes=90), client_of(operator)
     page = client.get(PAGE).content.decode()
-    assert 'value="90m"' in page
+    found = re.search(r'name="span" value="(\d+)m"', page)
+    assert found is not None
+    assert 60 < int(found[1]) <= 90  # what is left of it
     assert ">\nOne</textarea>" in page
     switch_on(client, message="Two", span="2h")
     second = queries.read()
