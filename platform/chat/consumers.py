@@ -11,7 +11,6 @@ from urllib.parse import parse_qs
 import orjson
 
 import audit
-from accounts.models import User
 from accounts.sockets import (
     NOT_FOUND,
     POLICY_VIOLATION,
@@ -49,7 +48,7 @@ class ChatConsumer(JsonSocket):
     """Carries a room's events. A push may be lost; the client sees the gap in the numbers, and fetches.
 
     To the client: `hello`, `events`, `resync`, one event each (`message.created` and so on), `sequence`, `sent`,
-    `typing`, `presence`, `read`, `error`. From the client: `send`, `fetch`, `typing`, `read`.
+    `typing`, `presence`, `you`, `read`, `error`. From the client: `send`, `fetch`, `typing`, `read`.
     """
 
     access: Access
@@ -119,7 +118,7 @@ class ChatConsumer(JsonSocket):
                 "room": access.room.slug,
                 "last_sequence": missed.last_sequence,
                 "room_state": showing.room(access.room),
-                "you": _you(access),
+                "you": showing.you(access),
             }
         )
         watch().join(self)
@@ -283,17 +282,6 @@ class ChatConsumer(JsonSocket):
             }
         )
         return missed.upto >= missed.last_sequence
-
-
-def _you(access: Access) -> dict[str, Any]:
-    user: User = access.user
-    return {
-        "id": user.pk,
-        "role": access.role or None,
-        "can_write": access.can_write,
-        "can_moderate": access.can_moderate,
-        "can_own": access.can_own,
-    }
 
 
 def _after(scope: dict[str, Any]) -> int | None:

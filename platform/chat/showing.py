@@ -6,6 +6,7 @@ from typing import Any
 from accounts.models import User
 from chat.markdown import render_message
 from chat.models import Member, Message, Room
+from chat.rules import Access
 from images.models import Picture
 
 MESSAGE_FIELDS = (
@@ -78,6 +79,17 @@ def member(user_id: int, one: Member | None, name: str, username: str) -> dict[s
 def members(all_of_them: Iterable[Member]) -> list[dict[str, Any]]:
     """Return members, whose users should be loaded."""
     return [member(one.user_id, one, one.user.name, one.user.username) for one in all_of_them]
+
+
+def you(access: Access) -> dict[str, Any]:
+    """Return what somebody may do in a room."""
+    return {
+        "id": access.user.pk,
+        "role": access.role or None,
+        "can_write": access.can_write,
+        "can_moderate": access.can_moderate,
+        "can_own": access.can_own,
+    }
 
 
 def event(room_slug: str, sequence: int, kind: str, **what: Any) -> dict[str, Any]:

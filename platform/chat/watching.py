@@ -2,7 +2,7 @@
 
 - Whoever logged out, was banned, lost a role or may not enter any more is shown out.
 - Whom a push hasn't reached is told the room's last number, and fetches what is missing: no push is relied upon.
-- Who is there is renewed, and told where it has changed.
+- Who is there is renewed, and told where it has changed; so is what one may do.
 - Who doesn't read what is sent is cut off.
 
 How many queries that takes doesn't depend on how many sockets there are.
@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.sockets import NOT_FOUND, NOT_LOGGED_IN, NOT_PERMITTED, in_database
-from chat import metrics, places, presence
+from chat import metrics, places, presence, showing
 from chat.models import Role
 from chat.queries import accesses_to
 from chat.rules import Access
@@ -168,6 +168,8 @@ class Watch:
             return socket.show_out(NOT_PERMITTED, "Your role here has changed. Load the page again.", "role_lost")
         socket.access = replace(now, user=before.user)  # which knows its permissions already
         texts = self._untold(socket, look, known)
+        if (you := showing.you(now)) != showing.you(before):  # muted, or not any more
+            texts.append(orjson.dumps({"type": "you", "you": you}).decode())
         return _tell(socket, texts) if texts else None
 
     def _untold(self, socket: Socket, look: _Look, known: dict[int, int]) -> list[str]:

@@ -141,6 +141,22 @@ async def test_whoever_may_not_stay_is_shown_out(
         assert [one.access.user.pk for one in watching.open_sockets()] == [ann.pk]
 
 
+async def test_who_is_muted_is_told_so_and_when_it_is_over(enter: Enter, ann: User, bob: User) -> None:
+    cave = await database_sync_to_async(actions.create_room)(actor=ann, name="The cave")
+    await database_sync_to_async(actions.add_member)(cave, bob, actor=ann)
+    socket = await enter(bob, "the-cave")
+    assert (await socket.receive())["you"]["can_write"]
+    mute = await database_sync_to_async(actions.restrict)(bob, room=cave, kind="mute", reason="noise", actor=ann)
+    await look()
+    told = await socket.receive()
+    assert (told["type"], told["you"]["can_write"], told["you"]["role"]) == ("you", False, "member")
+    await look()
+    await database_sync_to_async(actions.lift)(mute, actor=ann)
+    await look()
+    assert (await socket.receive())["you"]["can_write"]
+    assert await socket.receive_nothing()
+
+
 async def test_a_site_moderator_who_is_none_any_more_is_shown_out(enter: Enter, room: Room, ann: User) -> None:
     group = await Group.objects.aget(name="moderator")
     await ann.groups.aadd(group)

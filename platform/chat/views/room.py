@@ -81,12 +81,7 @@ def _data(access: Access, messages: list[Message], *, has_earlier: bool) -> dict
     return {
         "me": {"id": user.pk, "name": user.name, "username": user.username},
         "room": showing.room(room),
-        "you": {
-            "can_write": access.can_write,
-            "can_moderate": access.can_moderate,
-            "can_own": access.can_own,
-            "role": access.role or None,
-        },
+        "you": showing.you(access),
         "last_sequence": room.last_sequence,
         "messages": [showing.message(message) for message in messages],
         "pins": [showing.message(message) for message in queries.pins_of(room)],

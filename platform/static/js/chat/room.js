@@ -144,23 +144,11 @@ function trim() {
 }
 
 function drawRoom(state) {
-  const isOpenAgain = room.archived_at && !state.archived_at;
   room = state;
   if (room.kind !== "direct") part("name").textContent = room.name;
   part("topic").textContent = room.topic;
-  you = { ...you, can_write: you.can_write && !room.archived_at };
+  you = { ...you, can_write: you.can_write && !room.archived_at }; // what one may do once it's open again comes as `you`
   showWriting();
-  if (isOpenAgain && !you.can_write) askForRights();
-}
-
-/** What one may do in a room that is open again isn't told by the event, which all are sent. */
-async function askForRights() {
-  try {
-    ({ you } = await call(`rooms/${encodeURIComponent(slug)}/`));
-    showWriting();
-  } catch {
-    // told by the next hello
-  }
 }
 
 function showWriting() {
@@ -351,6 +339,10 @@ const onFrame = {
   },
   typing: (frame) => typing.hear(frame),
   presence: (frame) => showHere(part("here"), frame),
+  you(frame) {
+    you = frame.you;
+    showWriting();
+  },
   read: reading.hear,
   error(frame) {
     fetched();
