@@ -161,7 +161,7 @@ BOARD = Board(
                     " Redis was away.",
                     "ops",
                     Query(rate_by("chat_limited_total", _JOB, "limit"), "{{limit}}"),
-                    Query(rate_by("chat_sockets_uncounted_total", _JOB), "not counted"),
+                    Query(rate_by("accounts_sockets_uncounted_total", _JOB), "not counted"),
                 ),
             ],
         ),

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import orjson
 
 import audit
+from accounts import places
 from accounts.sockets import (
     NOT_FOUND,
     POLICY_VIOLATION,
@@ -20,14 +21,12 @@ from accounts.sockets import (
     JsonSocket,
     in_database,
 )
-from chat import actions, metrics, places, queries, replay, showing
+from chat import actions, conf, metrics, queries, replay, showing
 from chat.errors import ChatError, GoneError, InvalidError, NotAllowedError, TooManyError
-from chat.places import Place
 from chat.replay import Replay
 from chat.rules import Access
 from chat.watching import watch
 from notifications.push import push_to_group
-from telemetry import context
 from telemetry.logs import get_logger
 
 T = TypeVar("T")
@@ -60,7 +59,7 @@ class ChatConsumer(JsonSocket):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._groups: list[str] = []
-        self._place: Place | None = None
+        self._place: places.Place | None = None
         self._task: asyncio.Task[Any] | None = None
         self._is_slow = False
         self._is_closed = False
@@ -101,9 +100,9 @@ class ChatConsumer(JsonSocket):
         self.access = access
         session = self.scope.get("session")
         self.session_key = session.session_key if session is not None else None
-        self._place = Place(access.user.pk, context.current().client_address)
+        self._place = places.place_of("chat", access.user.pk, conf.sockets_of_user(), conf.sockets_of_address())
         if not await in_database(places.OWN.take, self._place, executor=places.THREAD):
-            await self._refuse_place()
+            await self._refuse(self._place)
             return
         if not await self._join_groups():
             return
@@ -125,10 +124,11 @@ class ChatConsumer(JsonSocket):
         while after is not None and not await self._send_replay(missed):
             missed = await self._in_database(replay.events_after, access.room, missed.upto)
 
-    async def _refuse_place(self) -> None:
+    async def _refuse(self, place: places.Place) -> None:
         metrics.LIMITED.labels("sockets").inc()
         changes = {"limit": "sockets"}
-        await self._in_database(lambda: audit.record("chat.room.entered", outcome="denied", changes=changes))
+        if await in_database(places.OWN.is_first_refusal, place, executor=places.THREAD):
+            await self._in_database(lambda: audit.record("chat.room.entered", outcome="denied", changes=changes))
         await self._close(POLICY_VIOLATION, "Too many rooms are open; close some tabs.")
 
     async def _join_groups(self) -> bool:

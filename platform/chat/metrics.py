@@ -29,10 +29,6 @@ LIMITED = counter(
     ["limit"],
     known=("user", "address", "sockets", "questions"),
 )
-UNCOUNTED = counter(
-    "chat_sockets_uncounted_total",
-    "Sockets let in by the numbers of their own process alone, since Redis was away.",
-)
 PRESENT = gauge(
     "chat_present_people", "People who are in a room, counted once for each room, as this process saw last."
 )

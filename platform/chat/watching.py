@@ -21,8 +21,9 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.places import renew_when_due
 from accounts.sockets import NOT_FOUND, NOT_LOGGED_IN, NOT_PERMITTED, in_database
-from chat import metrics, places, presence, showing
+from chat import metrics, presence, showing
 from chat.models import Role
 from chat.queries import accesses_to
 from chat.rules import Access
@@ -71,7 +72,6 @@ class Watch:
         self._was_here: set[tuple[int, int]] = set()  # room and person, as Redis was told
         self._names: dict[int, str] = {}
         self._visits: set[asyncio.Task[None]] = set()  # those that wait for somebody to read
-        self._renewed_at = time.monotonic()
 
     def join(self, socket: Socket) -> None:
         """Look after a socket from now on."""
@@ -99,9 +99,7 @@ class Watch:
     async def tick(self) -> None:
         """Look once."""
         self._cut_off_slow()
-        if time.monotonic() - self._renewed_at > places.RENEW_SECONDS:
-            self._renewed_at = time.monotonic()
-            places.THREAD.submit(places.OWN.renew)
+        renew_when_due()
         self._visits = {visit for visit in self._visits if not visit.done()}
         sockets = [socket for socket in self._sockets if socket.sending_since is None]
         mine = {(socket.access.room.pk, socket.access.user.pk) for socket in self._sockets}

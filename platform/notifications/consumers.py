@@ -4,9 +4,11 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
+import audit
+from accounts import places
 from accounts.models import User
-from accounts.sockets import NOT_LOGGED_IN, FrameError, Handler, JsonSocket
-from notifications import actions, queries
+from accounts.sockets import NOT_LOGGED_IN, POLICY_VIOLATION, FrameError, Handler, JsonSocket, in_database
+from notifications import actions, conf, queries
 from notifications.push import group_of
 from notifications.visitors import visitors
 
@@ -23,6 +25,7 @@ class NotificationConsumer(JsonSocket):
     user: User
     session_key: str | None = None
     _group: str | None = None
+    _place: places.Place | None = None
 
     def handlers(self) -> dict[str, Handler]:
         return {"mark_read": self._mark_read, "mark_all_read": self._mark_all_read}
@@ -34,16 +37,28 @@ class NotificationConsumer(JsonSocket):
         self.user = self.scope["user"]
         session = self.scope.get("session")
         self.session_key = session.session_key if session is not None else None
+        self._place = places.place_of("notifications", self.user.pk, conf.sockets_of_user(), conf.sockets_of_address())
+        if not await in_database(places.OWN.take, self._place, executor=places.THREAD):
+            await self._refuse(self._place)
+            return
         self._group = group_of(self.user.pk)
         # First the group, then the count: what comes in between is pushed.
         await self.channel_layer.group_add(self._group, self.channel_name)
         visitors().join(self)
         await self._send_state()
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one socket; however it ends, its place is free."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._place is not None:
+                visitors().leave(self)
+                places.THREAD.submit(places.OWN.leave, self._place)  # after it was taken, which may be under way
+
     async def disconnect(self, code: int) -> None:
         """Leave the group."""
         if self._group:
-            visitors().leave(self)
             await self.channel_layer.group_discard(self._group, self.channel_name)
 
     async def notification_created(self, event: dict[str, Any]) -> None:
@@ -62,6 +77,12 @@ class NotificationConsumer(JsonSocket):
     async def show_out(self) -> None:
         """Close the socket of somebody who isn't logged in any more."""
         await self.close(NOT_LOGGED_IN, "You are logged out.")
+
+    async def _refuse(self, place: places.Place) -> None:
+        if await in_database(places.OWN.is_first_refusal, place, executor=places.THREAD):
+            changes = {"limit": "sockets"}
+            await database_sync_to_async(audit.record)("notifications.socket.opened", outcome="denied", changes=changes)
+        await self.close(POLICY_VIOLATION, "Too many pages are open; close some.")
 
     async def _send_state(self, **fields: Any) -> None:
         await self.send_json({"type": "state", "unread": await self._unread(), **fields})

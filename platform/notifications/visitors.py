@@ -14,6 +14,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.places import renew_when_due
 from accounts.sockets import in_database
 from telemetry.logs import get_logger
 from telemetry.tracing.work import unobserved
@@ -109,6 +110,7 @@ async def _keep_on(companion: Companion, visitors: Visitors) -> None:
 async def _look_after(visitors: Visitors) -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
+        renew_when_due()
         await visitors.look()
 
 

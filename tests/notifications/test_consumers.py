@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
@@ -212,3 +213,15 @@ async def test_whoever_logs_out_is_told_nothing_more(
     assert (await socket.receive_event())["code"] == 4401
     assert await staying.receive_nothing()
     assert len(visitors().user_ids) == 1
+
+
+async def test_a_person_has_so_many_pages_and_no_more(connect: Connect, author: User, settings: Any) -> None:
+    settings.NOTIFICATIONS_SOCKETS_OF_USER = 2
+    first, second = await connect(author), await connect(author)
+    for socket in (first, second):
+        assert (await socket.receive())["type"] == "state"
+    for _ in range(2):
+        assert (await (await connect(author)).receive_event())["code"] == 1008
+    assert await Event.objects.filter(action="notifications.socket.opened", outcome="denied").acount() == 1
+    await first.disconnect()
+    assert (await (await connect(author)).receive())["type"] == "state"

@@ -232,6 +232,10 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+# --- how many open pages are told of notifications; see notifications.conf --------------------------------------
+NOTIFICATIONS_SOCKETS_OF_USER = env.int("NOTIFICATIONS_SOCKETS_OF_USER", 100)
+NOTIFICATIONS_SOCKETS_OF_ADDRESS = env.int("NOTIFICATIONS_SOCKETS_OF_ADDRESS", 2_000)
+
 # --- chat: how much one person, or one address, may; see chat.conf ---------------------------------------------
 CHAT_MESSAGES_PER_MINUTE = env.int("CHAT_MESSAGES_PER_MINUTE", 120)
 CHAT_MESSAGES_PER_MINUTE_OF_ADDRESS = env.int("CHAT_MESSAGES_PER_MINUTE_OF_ADDRESS", 600)

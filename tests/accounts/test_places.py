@@ -4,24 +4,21 @@ from typing import Any
 
 import pytest
 
+from accounts import metrics, places
+from accounts.places import Place, Places
 from caching import connection
-from chat import metrics, places
-from chat.places import Place, Places
 from tests.conftest import WaitUntil
+
+_USER, _ADDRESS = "places:test:user:{}", "places:test:address:203.0.113.7"
 
 
 @pytest.fixture(autouse=True)
-def _limits(servers: Any, settings: Any) -> None:
-    settings.CHAT_SOCKETS_OF_USER = 2
-    settings.CHAT_SOCKETS_OF_ADDRESS = 3
-    connection.ask(lambda redis: redis.delete(*[f"chat:places:user:{user}" for user in (1, 2, 3)], _ADDRESS))
-
-
-_ADDRESS = "chat:places:address:203.0.113.7"
+def _nothing_is_held(servers: Any) -> None:
+    connection.ask(lambda redis: redis.delete(_ADDRESS, *[_USER.format(user) for user in (1, 2, 3)]))
 
 
 def place(user_id: int = 1) -> Place:
-    return Place(user_id, "203.0.113.7")
+    return Place({_USER.format(user_id): 2, _ADDRESS: 3})
 
 
 def test_a_person_has_so_many_places_in_all_processes_together() -> None:
@@ -44,7 +41,7 @@ def test_an_address_has_so_many_whoever_it_is() -> None:
     one, other = Places("one"), Places("other")
     assert all(process.take(place(user)) for process, user in ((one, 1), (other, 2), (other, 3)))
     assert not one.take(place(2))
-    assert one.take(Place(2, ""))  # an address that isn't known doesn't count
+    assert one.take(Place({_USER.format(2): 2}))  # an address that isn't known doesn't count
 
 
 def test_what_a_process_that_died_held_comes_free(monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil) -> None:
@@ -64,10 +61,10 @@ def test_what_redis_forgot_is_told_again() -> None:
     one, other = Places("one"), Places("other")
     assert one.take(place())
     assert one.take(place())
-    connection.ask(lambda redis: redis.delete("chat:places:user:1", _ADDRESS))
+    connection.ask(lambda redis: redis.delete(_USER.format(1), _ADDRESS))
     one.renew()
     assert not other.take(place())
-    assert connection.ask(lambda redis: 0 < redis.ttl("chat:places:user:1") <= places.BELIEVED_SECONDS)
+    assert connection.ask(lambda redis: 0 < redis.ttl(_USER.format(1)) <= places.BELIEVED_SECONDS)
 
 
 def test_without_redis_a_process_goes_by_its_own_numbers_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,3 +82,10 @@ def test_without_redis_a_process_goes_by_its_own_numbers_and_says_so(monkeypatch
     one.leave(first)
     assert one.take(place())
     assert metrics.UNCOUNTED.value == before + 4
+
+
+def test_who_keeps_trying_is_recorded_once_a_minute() -> None:
+    process = Places("one")
+    refused = place()
+    connection.ask(lambda redis: redis.delete(f"{_USER.format(1)}:refused"))
+    assert [process.is_first_refusal(refused) for _ in range(3)] == [True, False, False]

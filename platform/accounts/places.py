@@ -1,10 +1,11 @@
-"""How many rooms one person, and one address, has open: counted over all processes, by leases in Redis.
+"""How many sockets of a kind one person, and one address, has open: over all processes, by leases in Redis.
 
 A process writes how many it holds, with the time until which that's believed: at each connect and disconnect for the
 one that it concerns, and every 15 seconds for all. So what a process that died held is free within a minute, and what
 Redis forgot comes back. Where Redis is away a process goes by its own numbers, and counts that it did.
 """
 
+import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from accounts import metrics
 from caching.connection import ask
 from caching.errors import AwayError
-from chat import conf, metrics
+from telemetry import context
 
 BELIEVED_SECONDS = 45.0
 RENEW_SECONDS = 15.0
+_REFUSAL_SECONDS = 60
 # All of it happens in this one thread: what Redis is told, it's told in the order in which it came about.
-THREAD = ThreadPoolExecutor(1, thread_name_prefix="chat-places")
+THREAD = ThreadPoolExecutor(1, thread_name_prefix="places")
 
 # KEYS: a hash for each that counts, with an entry for each process, "<how many> <until when>".
 # ARGV: the process, for how many seconds it's believed, then for each key how many it would hold, and how many may be.
@@ -46,19 +49,18 @@ return 1
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """One socket's place."""
+    """One socket's place: where it counts, and how many may be there."""
 
-    user_id: int
-    address: str
+    limits: dict[str, int]
     is_held: bool = False
 
-    @property
-    def limits(self) -> dict[str, int]:
-        """Return where it counts, and how many may be there."""
-        limits = {f"chat:places:user:{self.user_id}": conf.sockets_of_user()}
-        if self.address:
-            limits[f"chat:places:address:{self.address}"] = conf.sockets_of_address()
-        return limits
+
+def place_of(kind: str, user_id: int, of_user: int, of_address: int) -> Place:
+    """Return a place for a socket of a kind, of which one person and their address may have so many."""
+    limits = {f"places:{kind}:user:{user_id}": of_user}
+    if address := context.current().client_address:
+        limits[f"places:{kind}:address:{address}"] = of_address
+    return Place(limits)
 
 
 class Places:
@@ -94,6 +96,14 @@ class Places:
         self._held -= Counter(keys)
         self._tell(keys)
 
+    def is_first_refusal(self, place: Place) -> bool:
+        """Whether it's the first in a minute: whoever keeps trying doesn't fill the ledger."""
+        key = f"{next(iter(place.limits))}:refused"
+        try:
+            return bool(ask(lambda redis: redis.set(key, 1, nx=True, ex=_REFUSAL_SECONDS)))
+        except AwayError:
+            return True
+
     def renew(self) -> None:
         """Hold all places for a while longer."""
         self._tell(list(self._held))
@@ -118,3 +128,12 @@ class Places:
 
 
 OWN = Places(uuid.uuid4().hex[:12])
+_renewed_at = time.monotonic()
+
+
+def renew_when_due() -> None:
+    """Hold this process' places for longer, in the background; whoever has sockets calls it every few seconds."""
+    global _renewed_at
+    if time.monotonic() - _renewed_at > RENEW_SECONDS:
+        _renewed_at = time.monotonic()
+        THREAD.submit(OWN.renew)
