@@ -33,7 +33,7 @@ _WHY = {
     "unknown": "The ledger doesn't know what it was.",
     "retyped": "What it held is nothing that its type takes now.",
     "generated": "The database computes it.",
-    "derived": "The model makes it of its other fields.",
+    "derived": "It's made anew of the other fields.",
     "set_on_save": "It's set at each save.",
     "gone": "The model has no such field.",
 }

@@ -229,7 +229,7 @@ def test_what_a_model_makes_of_its_other_fields_is_made_again(monkeypatch: pytes
     plan = restored(row, at)
 
     assert "noise" not in plan.changes
-    assert plan.skipped["noise"] == "The model makes it of its other fields."
+    assert plan.skipped["noise"] == "It's made anew of the other fields."
     assert Masked.objects.get().noise == "a hums"
     assert problems_of(row, silent) == {"name": ["Nothing hums by that name."]}
     assert restored(deleted(row), at).action == "create"

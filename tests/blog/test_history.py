@@ -86,6 +86,18 @@ def test_any_version_can_be_read_and_restored(post: Post, author: User, new_even
     assert event.context["reason"] == f"restored from event {revision.id}"
 
 
+def test_who_restores_may_say_why(post: Post, author: User, new_events: NewEvents) -> None:
+    first = revisions.revisions_of(post)[0][-1].id
+    actions.update_post(post, actor=author, body="Second.")
+    client, path = as_user(author), f"/blog/on-being-seen/history/{first}/"
+    assert 'name="reason"' in client.get(path).content.decode()
+    client.post(f"{path}restore/", {"reason": " It was  right. "})
+    event = new_events("blog.post.updated").last()
+    assert event is not None
+    assert event.context["reason"] == f"restored from event {first}: It was right."
+    assert f"restored from event {first}: It was right." in client.get("/blog/on-being-seen/history/").content.decode()
+
+
 def test_a_restore_over_somebodys_change_is_refused(post: Post, author: User) -> None:
     first = revisions.revisions_of(post)[0][-1]
     looked_at = post.version

@@ -29,7 +29,7 @@ def test_a_restored_post_shows_the_text_that_it_has_again(post: Post, author: Us
     assert (post.title, post.body_markdown) == ("On being seen", "A **short** post.")
     assert post.body_html == "<p>A <strong>short</strong> post.</p>\n"
     assert post.excerpt == "A short post."
-    assert plan.skipped["body_html"] == "The model makes it of its other fields."
+    assert plan.skipped["body_html"] == "It's made anew of the other fields."
     page = Client().get("/blog/on-being-seen/").content.decode()
     assert "<strong>short</strong>" in page
     assert Client().get("/api/blog/posts/", {"q": "short"}).json()["results"]

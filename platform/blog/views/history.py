@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.errors import CursorError
-from blog import actions, queries, revisions, rules
+from blog import actions, limits, queries, revisions, rules
 from blog.errors import ConflictError, InvalidError
 from blog.markdown import render_post
 from blog.views.answering import for_members, member, visible_post
@@ -45,6 +45,7 @@ def revision(request: HttpRequest, slug: str, event_id: int) -> HttpResponse:
         "refused": refused,
         "event_id": event_id,
         "can_restore": rules.can_edit_post(request.user, post),
+        "reason_characters": limits.REASON_CHARACTERS,
     }
     return render(request, "blog/revision.html", context)
 
@@ -55,8 +56,9 @@ def restore(request: HttpRequest, slug: str, event_id: int) -> HttpResponse:
     """Let the post say again what it said after a change."""
     post = visible_post(request, slug)
     version = request.POST.get("version")
+    reason = " ".join(request.POST.get("reason", "").split())[: limits.REASON_CHARACTERS]
     try:
-        post = actions.restore_revision(post, event_id, actor=member(request), version=version)
+        post = actions.restore_revision(post, event_id, actor=member(request), version=version, reason=reason)
     except (ConflictError, InvalidError) as error:
         messages.error(request, str(error))
         return redirect("blog:history", slug)
