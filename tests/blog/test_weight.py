@@ -23,7 +23,8 @@ def with_imports(names: set[str]) -> set[str]:
         if name not in found:
             found.add(name)
             text = (_STATIC / name).read_text()
-            waiting += [f"js/{(one or other)[2:]}" for one, other in _IMPORTED.findall(text)]
+            folder = name.rpartition("/")[0]
+            waiting += [f"{folder}/{(one or other)[2:]}" for one, other in _IMPORTED.findall(text)]
     return found
 
 
