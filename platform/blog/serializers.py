@@ -48,7 +48,9 @@ class PostListSerializer(serializers.ModelSerializer[Post]):
     summary = serializers.CharField(read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
     comment_count = serializers.IntegerField(read_only=True)
-    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Post
@@ -76,7 +78,9 @@ class PostSerializer(serializers.ModelSerializer[Post]):
     coauthors = WriterSerializer(many=True, read_only=True)
     body = serializers.CharField(source="body_markdown", read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
-    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True
+    )
     tags: serializers.ManyRelatedField = serializers.SlugRelatedField(  # type: ignore[assignment]
         slug_field="name", many=True, read_only=True
     )
@@ -213,10 +217,10 @@ class CommentSerializer(serializers.ModelSerializer[Comment]):
     body_html = serializers.CharField(source="shown_html", read_only=True)
     url = serializers.CharField(source="get_absolute_url", read_only=True)
     parent: serializers.PrimaryKeyRelatedField[Comment] = serializers.PrimaryKeyRelatedField(  # type: ignore[assignment]
-        read_only=True, help_text="What it replies to."
+        read_only=True, allow_null=True, help_text="What it replies to."
     )
     thread: serializers.PrimaryKeyRelatedField[Comment] = serializers.PrimaryKeyRelatedField(
-        read_only=True, help_text="The first comment of its thread; none of a first one."
+        read_only=True, allow_null=True, help_text="The first comment of its thread; none of a first one."
     )
 
     class Meta:
@@ -243,7 +247,7 @@ class ReportInput(serializers.Serializer[Any]):
 
 class ReportSerializer(serializers.ModelSerializer[Report]):
     reporter = WriterSerializer(read_only=True)
-    decided_by = WriterSerializer(read_only=True)
+    decided_by = WriterSerializer(read_only=True, allow_null=True)
 
     class Meta:
         model = Report
@@ -257,7 +261,9 @@ class ModeratedCommentSerializer(CommentSerializer):
 
     body = serializers.CharField(source="body_markdown", read_only=True)
     body_html = serializers.CharField(read_only=True)
-    post: serializers.SlugRelatedField[Post] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    post: serializers.SlugRelatedField[Post] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True
+    )
     reports = ReportSerializer(source="open_reports", many=True, read_only=True, default=[], help_text="Open ones.")
 
     class Meta(CommentSerializer.Meta):
@@ -270,9 +276,15 @@ class DecisionInput(serializers.Serializer[Any]):
 
 
 class SubscriptionSerializer(serializers.ModelSerializer[Subscription]):
-    author: serializers.SlugRelatedField[User] = serializers.SlugRelatedField(slug_field="username", read_only=True)
-    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
-    post: serializers.SlugRelatedField[Post] = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    author: serializers.SlugRelatedField[User] = serializers.SlugRelatedField(
+        slug_field="username", read_only=True, allow_null=True
+    )
+    category: serializers.SlugRelatedField[Category] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True
+    )
+    post: serializers.SlugRelatedField[Post] = serializers.SlugRelatedField(
+        slug_field="slug", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Subscription

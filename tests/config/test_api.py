@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from drf_spectacular.validation import validate_schema
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
+from rest_framework.serializers import ModelSerializer
 
 from accounts import actions
 from accounts.models import User
@@ -154,6 +155,29 @@ def test_the_schema_is_valid_and_tells_of_tokens(client: Client) -> None:
     assert schema["components"]["securitySchemes"]["bearerToken"]["scheme"] == "bearer"
     assert "/api/audit/events/" in schema["paths"]
     assert "/api/blog/posts/" in schema["paths"]
+
+
+def test_the_schema_tells_what_a_failure_looks_like(client: Client) -> None:
+    schema = json.loads(client.get("/api/schema/?format=json").content)
+    told = {name for name, one in schema["components"]["schemas"]["Problem"]["properties"].items()}
+    answer = client.get("/api/blog/posts/?limit=x")
+    assert set(answer.json()) == told
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            content = operation["responses"]["default"]["content"]
+            assert content[answer["Content-Type"]]["schema"] == {"$ref": "#/components/schemas/Problem"}, (path, method)
+
+
+def test_what_may_be_empty_in_a_row_may_be_null_in_the_schema() -> None:
+    """A field that is read from a column that may be NULL says so: clients are generated from it."""
+    assert list(api_patterns())  # which imports all that has an address
+    ours = [one for one in ModelSerializer.__subclasses__() if hasattr(one, "Meta") and "tests" not in one.__module__]
+    assert len(ours) > 10
+    for serializer in ours:
+        columns = {column.name: column for column in serializer.Meta.model._meta.fields}  # type: ignore[attr-defined]
+        nullable = [field for field in serializer().fields.values() if field.source in columns]
+        nullable = [field for field in nullable if columns[field.source].null]
+        assert [field.field_name for field in nullable if not field.allow_null] == [], serializer.__name__
 
 
 def test_the_schema_is_generated_without_a_warning(recwarn: Any) -> None:

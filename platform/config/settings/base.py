@@ -223,6 +223,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Blog, chat, tasks, notifications and the audit ledger. Every answer carries `X-Request-ID`.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.problem_schema.add_problems",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "TaskStateEnum": "tasks.models.State",
         "CommentStateEnum": "blog.models.Comment.State",
