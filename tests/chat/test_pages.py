@@ -226,6 +226,7 @@ def test_reports_are_resolved_on_the_page_of_moderation(
     said = actions.send_message(room, actor=bob, body="Buy <b>watches</b>")
     report = actions.report_message(said, actor=ann, reason="Advertising")
     client.force_login(moderator)
+    assert '1<span class="visually-hidden"> reports wait' in client.get("/chat/").content.decode()
     page = client.get("/chat/-/moderation/").content.decode()
     assert "Buy &lt;b&gt;watches&lt;/b&gt;" in page
     address = f"/chat/-/moderation/reports/{report.pk}/"

@@ -8,7 +8,7 @@ from chat import actions, queries, rules
 from chat.errors import ChatError, NotAllowedError
 from chat.forms import RoomForm
 from chat.listing import rooms_of
-from chat.models import RoomKind
+from chat.models import ReportState, RoomKind
 from chat.views.answering import entered, for_members, member, number, person
 
 _LONGEST_SEARCH = 200
@@ -25,6 +25,7 @@ def _list(request: HttpRequest, *, username: str = "", problem: str = "") -> Htt
     context = {
         "listing": rooms_of(member(request)),
         "is_moderator": rules.is_site_moderator(request.user),
+        "open_reports": queries.reports_visible_to(request.user).filter(state=ReportState.OPEN).count(),
         "username": username,
         "problem": problem,
     }

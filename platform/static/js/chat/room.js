@@ -19,6 +19,7 @@ import { followUnread } from "./unread.js";
 const PAGE_SIZE = 50;
 const KEPT = 200;
 const ANSWER_TIMEOUT_MS = 10_000;
+const LOGGED_OUT = 4401;
 const STATES = {
   connecting: "Connecting…",
   open: "Connected",
@@ -301,7 +302,7 @@ function showState(name = shownState.name, reason = shownState.reason) {
   if (part("state").textContent !== words) part("state").textContent = words;
 }
 
-function onState(name, { reason = "" }) {
+function onState(name, { code = 0, reason = "" }) {
   isReady = false;
   isReplaying = false;
   fetched();
@@ -311,6 +312,9 @@ function onState(name, { reason = "" }) {
   showHere(part("here"), null);
   showState(name, reason);
   showNotes();
+  if (code !== LOGGED_OUT) return;
+  say("What you wrote is kept here, and goes on its way once you have logged in. ");
+  part("error").append(element("a", { href: `/accounts/login/?next=${encodeURIComponent(window.location.pathname)}`, textContent: "Log in" }));
 }
 
 function hello(frame) {
