@@ -1,6 +1,7 @@
 """The API does what the pages do, by the same rules."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -67,6 +68,19 @@ def test_pages_follow_each_other_by_cursor(author: User) -> None:
         seen += [item["title"] for item in page["results"]]
         address = page["next"]
     assert seen == [f"Post {number}" for number in (4, 3, 2, 1, 0)]
+
+
+def test_the_archive_of_a_month_is_asked_for_by_its_ends(author: User) -> None:
+    for title, month in (("January", 1), ("February", 2), ("March", 3)):
+        post = actions.publish_post(actions.create_post(actor=author, title=title, body="x"), actor=author)
+        Post.objects.filter(pk=post.pk).update(published_at=datetime(2026, month, 1, tzinfo=UTC))
+    api = Api()
+    february = api("get", POSTS, {"since": "2026-02-01T00:00Z", "until": "2026-03-01T00:00Z"}).json()
+    assert [item["title"] for item in february["results"]] == ["February"]
+    later = api("get", POSTS, {"since": "2026-02-01"}).json()
+    assert [item["title"] for item in later["results"]] == ["March", "February"]
+    wrong = api("get", POSTS, {"until": "soon"})
+    assert (wrong.status_code, set(wrong.json()["errors"])) == (400, {"until"})
 
 
 def test_a_post_lives_its_life_by_the_api(author: User) -> None:

@@ -52,6 +52,27 @@ def test_moderators_read_what_is_hidden_and_others_do_not(comments: list[Comment
     assert (wrong.status_code, set(wrong.json()["errors"])) == (400, {"show"})
 
 
+def test_a_moderator_decides_on_what_they_read(comments: list[Comment], moderator: User, other_author: User) -> None:
+    client, address = as_user(moderator), f"/api/blog/comments/{comments[0].pk}/"
+
+    def decide(decision: str, etag: str) -> int:
+        return client.post(
+            f"{address}decide/",
+            {"decision": decision},
+            content_type="application/json",
+            headers={"If-Match": etag},
+        ).status_code
+
+    read = client.get(address).headers["ETag"]
+    actions.edit_comment(comments[0], actor=other_author, body="Never mind.")
+    assert decide("deleted", read) == 412
+    read = client.get(address).headers["ETag"]
+    assert decide("hidden", read) == 200
+    assert decide("visible", read) == 412
+    assert decide("visible", client.get(address).headers["ETag"]) == 200
+    assert Comment.objects.get(pk=comments[0].pk).shown_markdown == "Never mind."
+
+
 def test_a_long_queue_takes_as_many_queries_as_a_short_one(
     comments: list[Comment], moderator: User, django_assert_max_num_queries: Any
 ) -> None:

@@ -238,6 +238,7 @@ def test_the_schema_tells_of_it_with_an_example(client: Client) -> None:
     paths = client.get("/api/schema/?format=json").json()["paths"]
     diff: Any = paths["/api/blog/posts/{slug}/revisions/{event_id}/diff/"]["get"]["responses"]["200"]
     assert "unified" in str(diff["content"]["application/json"]["examples"])
+    assert "is_autosave" in str(paths["/api/blog/posts/{slug}/revisions/"]["get"]["responses"]["200"]["content"])
     restore: Any = paths["/api/blog/posts/{slug}/revisions/{event_id}/restore/"]["post"]
     assert "412" in restore["responses"]
     assert "If-Match" in {parameter["name"] for parameter in restore["parameters"]}

@@ -39,17 +39,20 @@ def report_comment(comment: Comment, *, actor: User, reason: str, note: str = ""
         raise
 
 
-def decide_reports(comment: Comment, *, actor: User, decision: str, note: str = "") -> Comment:
+def decide_reports(
+    comment: Comment, *, actor: User, decision: str, note: str = "", is_as_read: bool = False
+) -> Comment:
     """Leave a comment as it is, hide it or delete it, and close what was reported of it; those concerned are told.
 
     Raises:
         InvalidError: on `decision`, where it's none.
+        OvertakenError: with `is_as_read`, where the comment isn't any more what `comment` says.
     """
     rules.require(rules.can_moderate_comment, actor, comment, action="decide_reports")
     if decision not in DECISIONS:
         raise InvalidError(decision=f"Give one of: {', '.join(DECISIONS)}.")
     with transaction.atomic(), audit.reason(note or f"moderation: {decision}"):
-        comment = locked_comment(comment)
+        comment = locked_comment(comment, is_as_read=is_as_read)
         rules.require(rules.can_moderate_comment, actor, comment, action="decide_reports")
         reports = list(comment.reports.filter(decision=Report.Decision.OPEN).select_related("reporter"))
         is_changed = _carry_out(comment, decision)
@@ -61,11 +64,15 @@ def decide_reports(comment: Comment, *, actor: User, decision: str, note: str = 
     return comment
 
 
-def show_comment(comment: Comment, *, actor: User) -> Comment:
-    """Show a hidden comment again."""
+def show_comment(comment: Comment, *, actor: User, is_as_read: bool = False) -> Comment:
+    """Show a hidden comment again.
+
+    Raises:
+        OvertakenError: with `is_as_read`, where it isn't any more what `comment` says.
+    """
     rules.require(rules.can_moderate_comment, actor, comment, action="show_comment")
     with transaction.atomic():
-        comment = locked_comment(comment)
+        comment = locked_comment(comment, is_as_read=is_as_read)
         if comment.state == Comment.State.HIDDEN:
             comment.state = Comment.State.VISIBLE
             comment.save(update_fields=["state"])

@@ -13,6 +13,7 @@ from accounts.scopes import ScopePermission
 from blog import actions, queries, rules
 from blog.actions.following import Followed
 from blog.api.base import BlogView, told_to_client
+from blog.api.conditions import CHANGED, IF_MATCH, still
 from blog.models import Category, Comment, Report, Subscription
 from blog.serializers import (
     CommentSerializer,
@@ -41,16 +42,21 @@ class CommentReport(BlogView):
 class CommentDecision(BlogView):
     serializer_class = CommentSerializer
 
-    @extend_schema(tags=["blog"], request=DecisionInput, responses=CommentSerializer)
+    @extend_schema(
+        tags=["blog"],
+        parameters=[IF_MATCH],
+        request=DecisionInput,
+        responses={200: CommentSerializer, 412: CHANGED},
+    )
     def post(self, request: Request, pk: int) -> Response:
         """Leave a comment as it is, hide or delete it, which closes its reports; or show it again."""
         comment = self.comment_numbered(pk)
         values = self.valid(DecisionInput(data=request.data))
-        with told_to_client():
+        with told_to_client(), still(request, lambda: CommentSerializer(comment).data) as is_named:
             if values["decision"] == "visible":
-                comment = actions.show_comment(comment, actor=self.member)
+                comment = actions.show_comment(comment, actor=self.member, is_as_read=is_named)
             else:
-                comment = actions.decide_reports(comment, actor=self.member, **values)
+                comment = actions.decide_reports(comment, actor=self.member, is_as_read=is_named, **values)
         return Response(CommentSerializer(comment).data)
 
 

@@ -1,11 +1,14 @@
 """Posts by the API: the same actions and rules as the pages."""
 
+from datetime import datetime
+
 from django.db.models import Q
 from django.http import Http404
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
+from rest_framework.fields import DateTimeField
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -28,6 +31,10 @@ _FILTERS = [
     OpenApiParameter("category", description="A category's slug."),
     OpenApiParameter("tag", description="A tag's slug."),
     OpenApiParameter("author", description="The username of who wrote it."),
+    OpenApiParameter(
+        "since", datetime, description="Published from then on; those that aren't published: changed. ISO 8601."
+    ),
+    OpenApiParameter("until", datetime, description="Published, or changed, before then; a month's archive has both."),
     OpenApiParameter("q", description='Words of its text: all of them, `"in quotes"` together, `or`, `-without`.'),
 ]
 
@@ -58,6 +65,9 @@ class PostList(BlogView):
             chosen &= Q(author__username=given["author"]) | Q(pk__in=coauthored)
         if "q" in given:
             chosen &= Q(document=words_of(given["q"]))
+        for name, lookup in (("since", "gte"), ("until", "lt")):
+            if name in given:
+                chosen &= Q(**{f"{self.order()[0].lstrip('-')}__{lookup}": _moment(name, given[name])})
         return chosen
 
     @extend_schema(tags=["blog"], parameters=[_STATUS, *_FILTERS], responses=PostListSerializer(many=True))
@@ -77,6 +87,14 @@ class PostList(BlogView):
             post = actions.create_post(actor=self.member, **values)
         headers = {"Location": request.build_absolute_uri(f"{post.slug}/")}
         return Response(PostSerializer(post).data, status=status.HTTP_201_CREATED, headers=headers)
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        moment: datetime = DateTimeField().run_validation(text)
+    except ValidationError as error:
+        raise ValidationError({name: error.detail}) from error
+    return moment
 
 
 class PostDetail(BlogView):

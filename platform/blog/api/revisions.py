@@ -102,6 +102,25 @@ class RestoreInput(serializers.Serializer[Any]):
 _SIDES = {"before": {"id": 812, "at": "2030-01-30T09:00:00Z"}, "after": {"id": None, "at": "2030-01-31T16:20:05Z"}}
 _TITLE: dict[str, Any] = {"kind": "value", "before": "Glass", "after": "On glass"}
 _NOTHING: dict[str, Any] = {"pieces": [], "removed": [], "added": []}
+_LISTED = OpenApiExample(
+    "A new title",
+    value={
+        "next": None,
+        "results": [
+            {
+                "id": 813,
+                "at": "2030-01-31T16:20:05Z",
+                "who": "author",
+                "reason": "",
+                "is_first": False,
+                "is_autosave": False,
+                "is_of_text": True,
+                "changes": [{"field": "title", **_TITLE, **_NOTHING}],
+            }
+        ],
+    },
+    response_only=True,
+)
 _COMPARED = OpenApiExample(
     "A new title, and another word",
     value={
@@ -139,6 +158,7 @@ class RevisionList(HistoryView):
         ],
         responses=RevisionsSerializer,
         operation_id="blog_posts_revisions_list",
+        examples=[_LISTED],
     )
     def get(self, request: Request, slug: str) -> Response:
         """List a post's changes, newest first. A page may have fewer than asked for, and `next` all the same."""
