@@ -203,6 +203,21 @@ def test_what_was_not_sent_is_found_again_by_its_author_alone(
     assert kept(page) == 0
 
 
+def test_who_is_banned_is_shown_out_of_the_open_page(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:
+    page = enter(open_page(), "ann")
+    field, moderator = page.get_by_role("textbox", name="Message to"), people["moderator"]
+    mute = actions.restrict(people["ann"], room=room, kind="mute", reason="noise", actor=moderator)
+    expect(page.get_by_text("You can read here, not write.")).to_be_visible()
+    expect(field).to_be_hidden()
+    actions.lift(mute, actor=moderator)
+    expect(field).to_be_visible()
+    actions.restrict(people["ann"], room=room, kind="ban", reason="noise", actor=people["moderator"])
+    expect(page.locator("[data-chat-state]")).to_have_text("Disconnected: There is no such room.")
+    expect(field).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+
+
 def test_all_works_by_keyboard_and_is_told_to_who_listens(
     open_page: OpenPage, room: Room, people: dict[str, User]
 ) -> None:

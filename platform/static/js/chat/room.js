@@ -312,6 +312,7 @@ function onState(name, { code = 0, reason = "" }) {
   showHere(part("here"), null);
   showState(name, reason);
   showNotes();
+  if (name === "closed" && code !== LOGGED_OUT) part("form").hidden = true; // nothing goes from here any more
   if (code !== LOGGED_OUT) return;
   say("What you wrote is kept here, and goes on its way once you have logged in. ");
   part("error").append(element("a", { href: `/accounts/login/?next=${encodeURIComponent(window.location.pathname)}`, textContent: "Log in" }));
