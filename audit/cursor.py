@@ -54,7 +54,7 @@ def attach(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     driver = connection.connection
     state = getattr(driver, _STATE, None)
     if state is None:
-        state = _State()
+        state = State()
         setattr(driver, _STATE, state)
         driver.cursor_factory = _telling(driver.cursor_factory)
         driver.transaction = _noticed(driver.transaction, state)
@@ -62,7 +62,13 @@ def attach(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
     state.connection = connection
 
 
-class _State:
+def state_of(driver: Any) -> "State":
+    """Return what the driver's connection has told and heard."""
+    state: State = getattr(driver, _STATE)
+    return state
+
+
+class State:
     """What one connection has told and heard; a connection is used by one thread at a time."""
 
     connection: BaseDatabaseWrapper
@@ -71,6 +77,7 @@ class _State:
         self.told: tuple[Context, Actor] | None = None  # what the running transaction has been told
         self._about: tuple[Context, Actor, str] | None = None  # the last text made, since contexts repeat
         self._heard: deque[str] = deque()
+        self.prepared: set[str] = set()  # the functions whose calls the server knows
 
     def about(self, running: Context, actor: Actor) -> str:
         """Return what the running transaction is to be told."""
@@ -99,7 +106,7 @@ class _State:
                 UNTOLD.inc()
 
 
-def _noticed(begin: Callable[..., Any], state: _State) -> Callable[..., Any]:
+def _noticed(begin: Callable[..., Any], state: State) -> Callable[..., Any]:
     """Return the driver's own `transaction()`, whose statements pass no cursor, with its end noticed."""
 
     @contextmanager
@@ -119,7 +126,7 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
 
     class TellingCursor(factory):  # type: ignore[valid-type, misc]
         def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
-            state: _State = getattr(self.connection, _STATE)
+            state: State = getattr(self.connection, _STATE)
             text = _text_of(query, self)
             to_tell = _what_to_tell(state, self.connection, text)
             try:
@@ -172,7 +179,7 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
         @contextmanager
         def _told(self, text: str) -> Iterator[None]:
             """Run statements that can't share a message with the setting, in a transaction that knows."""
-            state: _State = getattr(self.connection, _STATE)
+            state: State = getattr(self.connection, _STATE)
             to_tell = _what_to_tell(state, self.connection, text)
             try:
                 with _one_transaction(self.connection) if to_tell else nullcontext():
@@ -189,7 +196,7 @@ def _telling(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
     return cast("type[psycopg.Cursor[Any]]", TellingCursor)
 
 
-def _what_to_tell(state: _State, driver: Any, text: str) -> str:
+def _what_to_tell(state: State, driver: Any, text: str) -> str:
     """Return the context that has to go ahead of a statement; empty where the transaction knows, or only reads."""
     if driver.pgconn.transaction_status == TransactionStatus.IDLE:
         state.told = None  # this statement begins a transaction, which knows nothing yet

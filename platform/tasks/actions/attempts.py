@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from audit.calls import number_from
 from tasks import conf, metrics, statements
 from tasks.attempt import note_stale
 from tasks.errors import describe_error
@@ -35,15 +36,10 @@ _TRIED = {Outcome.SUCCEEDED: AttemptOutcome.SUCCEEDED, Outcome.CANCELLED: Attemp
 @statements.reconnecting()
 def claim_run(run_id: uuid.UUID, *, worker: str) -> int | None:
     """Begin an attempt of a waiting run and return its number; None where there's nothing to begin."""
-    number: int | None
-    ((number,),) = statements.rows_of(
-        "claim",
-        run_id=run_id,
-        worker=worker[:200],
-        trace_id=context.current().trace_id[:32],
-        lease_seconds=conf.lease_seconds(),
+    return number_from(
+        "public.tasks_claim_v2",
+        [str(run_id), worker[:200], context.current().trace_id[:32], str(conf.lease_seconds())],
     )
-    return number
 
 
 def set_aside(run_id: uuid.UUID, name: str) -> bool:
@@ -169,14 +165,10 @@ def _write_end(
     *,
     tried: AttemptOutcome | None = None,
 ) -> bool:
-    ((number,),) = statements.rows_of(
-        "finish",
-        run_id=run_id,
-        attempt=attempt,
-        outcome=outcome.value,
-        attempt_outcome=(tried or _TRIED.get(outcome, AttemptOutcome.FAILED)).value,
-        result=result,
-        error=describe_error(error) if error else "",
+    tried = tried or _TRIED.get(outcome, AttemptOutcome.FAILED)
+    number = number_from(
+        "public.tasks_finish_v2",
+        [str(run_id), str(attempt), outcome.value, tried.value, result, describe_error(error) if error else ""],
     )
     if number is None:
         note_stale(run_id, attempt)

@@ -1,5 +1,6 @@
 """Asking for a task: its row in the caller's transaction, its message after the commit."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,9 +9,9 @@ from typing import Any
 from celery import current_app
 from django.db import Error
 from django.utils import timezone
-from psycopg.types.json import Jsonb
 
-from tasks import messages, metrics, statements
+from audit.calls import number_from
+from tasks import messages, metrics
 from tasks.errors import NotPossibleError, describe_error
 from tasks.models import TaskRun
 from telemetry import context
@@ -46,28 +47,28 @@ def enqueue_run(
     actor = cause.actor
     eta = messages.as_time(options.get("eta"))
     is_sent = is_soon(eta)
-    row = {
-        "id": run_id,
-        "name": name[:200],
-        "queue": queue[:100],
-        "priority": int(options.get("priority") or 0),
-        "arguments": Jsonb(messages.summarise(args, kwargs)),
-        "message": messages.freeze(args, kwargs, options),
-        "carrier": Jsonb(carried_headers()),
-        "unique_key": unique_key[:200],
-        "dead_letter": dead_letter,
-        "max_attempts": max_attempts,
-        "eta": eta,
-        "is_sent": is_sent,
-        "request_id": cause.request_id,
-        "trace_id": cause.trace_id[:32],
-        "actor_type": actor.type[:20],
-        "actor_id": actor.id[:100],
-        "actor_label": actor.label[:200],
-        "parent_task_id": cause.task_id[:64],
-    }
+    row = [  # in the order of the function's parameters
+        str(run_id),
+        name[:200],
+        queue[:100],
+        str(int(options.get("priority") or 0)),
+        json.dumps(messages.summarise(args, kwargs)),
+        messages.freeze(args, kwargs, options),
+        json.dumps(carried_headers()),
+        unique_key[:200],
+        dead_letter,
+        str(max_attempts),
+        eta.isoformat() if eta else None,
+        str(is_sent),
+        cause.request_id,
+        cause.trace_id[:32],
+        actor.type[:20],
+        actor.id[:100],
+        actor.label[:200],
+        cause.task_id[:64],
+    ]
     for _ in range(_MOST_TRIES):
-        if statements.rows_of("enqueue", **row):
+        if number_from("public.tasks_enqueue_v1", row):
             return run_id, is_sent
         existing = _existing_run(run_id, unique_key)
         if existing is not None:  # else the one that had the key has finished between the two statements
