@@ -245,6 +245,10 @@ class ReportInput(serializers.Serializer[Any]):
     note = serializers.CharField(max_length=limits.REPORT_CHARACTERS, required=False, allow_blank=True)
 
 
+class ReportFilters(serializers.Serializer[Any]):
+    open = serializers.BooleanField(default=False, help_text="Those alone that wait for a moderator.")
+
+
 class ReportSerializer(serializers.ModelSerializer[Report]):
     reporter = WriterSerializer(read_only=True)
     decided_by = WriterSerializer(read_only=True, allow_null=True)

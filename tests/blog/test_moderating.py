@@ -158,4 +158,5 @@ def test_the_api_reports_lists_and_decides(bad: Comment, reader: User, author: U
     decided = call(moderator, f"{path}decide/", {"decision": "hidden", "note": "Adverts."}).json()
     assert (decided["state"], decided["body"]) == ("hidden", "")
     assert call(moderator, "/api/blog/reports/?open=1").json()["results"] == []
+    assert list(call(moderator, "/api/blog/reports/?open=perhaps").json()["errors"]) == ["open"]
     assert call(moderator, f"{path}decide/", {"decision": "visible"}).json()["body"] == "Buy **lamps**!"

@@ -180,6 +180,20 @@ def test_members_come_get_roles_and_go(cave: Room, ann: User, bob: User) -> None
     assert changed.changes["role"] == ["member", "moderator"]
 
 
+@pytest.mark.parametrize(
+    ("address", "field"),
+    [
+        ("/api/chat/rooms/?kind=secret", "kind"),
+        ("/api/chat/rooms/?archived=perhaps", "archived"),
+        ("/api/chat/reports/?state=lost", "state"),
+    ],
+)
+def test_a_list_says_which_narrowing_it_does_not_know(client: Client, ann: User, address: str, field: str) -> None:
+    client.force_login(ann)
+    answer = client.get(address)
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+
+
 def test_an_archived_room_is_read_and_not_written(client: Client, cave: Room, ann: User) -> None:
     message = actions.send_message(cave, actor=ann, body="last words")
     client.force_login(ann)

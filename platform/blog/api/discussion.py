@@ -19,6 +19,7 @@ from blog.serializers import (
     CommentSerializer,
     DecisionInput,
     ModeratedCommentSerializer,
+    ReportFilters,
     ReportInput,
     ReportSerializer,
     SubscriptionInput,
@@ -104,13 +105,15 @@ class ReportList(BlogView):
 
     @extend_schema(
         tags=["blog"],
-        parameters=[OpenApiParameter("open", bool, description="Those alone that wait for a moderator.")],
+        parameters=[ReportFilters],
         responses=ReportSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         """List reports."""
+        filters = ReportFilters(data=request.query_params)
+        filters.is_valid(raise_exception=True)
         reports = queries.reports_visible_to(request.user)
-        if request.query_params.get("open") in ("true", "1"):
+        if filters.validated_data["open"]:
             reports = reports.filter(decision=Report.Decision.OPEN)
         return self.page_of(reports, ReportSerializer)
 

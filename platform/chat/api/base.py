@@ -73,6 +73,12 @@ class ChatView(APIView):
         checked.is_valid(raise_exception=True)
         return cast(dict[str, Any], checked.validated_data)
 
+    def asked(self, filters: type[Serializer[Any]]) -> dict[str, Any]:
+        """Return what the query narrows a list by, once it has the right form."""
+        checked = filters(data=self.request.query_params)
+        checked.is_valid(raise_exception=True)
+        return cast(dict[str, Any], checked.validated_data)
+
     def number(self, name: str, largest: int = queries.LARGEST_SEQUENCE) -> int | None:
         """Return a whole number of the query, or None."""
         text = self.request.query_params.get(name)

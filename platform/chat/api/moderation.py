@@ -13,11 +13,12 @@ from chat.api.base import ChatView, told_to_client
 from chat.api.serializers import (
     MessageReportSerializer,
     NewRestrictionSerializer,
+    ReportFilters,
     ReportReasonSerializer,
     RestrictionSerializer,
     VerdictSerializer,
 )
-from chat.models import Report, ReportState, Restriction
+from chat.models import Report, Restriction
 
 _MOST = 100
 _BEFORE = OpenApiParameter("before", OpenApiTypes.INT, description="The id of the last one that you have.")
@@ -41,14 +42,12 @@ class ReportList(ChatView):
 
     @extend_schema(
         tags=["chat"],
-        parameters=[OpenApiParameter("state", OpenApiTypes.STR, enum=ReportState.values), _BEFORE],
+        parameters=[ReportFilters, _BEFORE],
         responses=MessageReportSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         """Return reports, newest first, to those who moderate."""
-        reports = queries.reports_visible_to(request.user)
-        if (state := request.query_params.get("state")) in ReportState.values:
-            reports = reports.filter(state=state)
+        reports = queries.reports_visible_to(request.user).filter(**self.asked(ReportFilters))
         if (before := self.number("before")) is not None:
             reports = reports.filter(pk__lt=before)
         return Response(MessageReportSerializer(reports[:_MOST], many=True).data)

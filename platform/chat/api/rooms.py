@@ -19,15 +19,14 @@ from chat.api.serializers import (
     ReadSerializer,
     RoomChangeSerializer,
     RoomDetailSerializer,
+    RoomFilters,
     RoomSerializer,
     RoomUnreadSerializer,
     UsernameSerializer,
 )
-from chat.models import Room, RoomKind
+from chat.models import Room
 from chat.rules import Access
 from chat.watching import MOST_NAMES
-
-_KINDS = [kind.value for kind in RoomKind]
 
 
 class RoomList(ChatView):
@@ -35,19 +34,17 @@ class RoomList(ChatView):
 
     @extend_schema(
         tags=["chat"],
-        parameters=[
-            OpenApiParameter("kind", OpenApiTypes.STR, enum=_KINDS),
-            OpenApiParameter("archived", OpenApiTypes.BOOL, description="Archived ones as well; not by default."),
-        ],
+        parameters=[RoomFilters],
         responses=RoomSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         """List the rooms that you may enter."""
+        filters = self.asked(RoomFilters)
         rooms = queries.rooms_visible_to(request.user)
-        if request.query_params.get("archived", "") not in ("1", "true"):
+        if not filters["archived"]:
             rooms = rooms.filter(archived_at=None)
-        if (kind := request.query_params.get("kind")) in _KINDS:
-            rooms = rooms.filter(kind=kind)
+        if "kind" in filters:
+            rooms = rooms.filter(kind=filters["kind"])
         return Response(RoomSerializer(rooms, many=True).data)
 
     @extend_schema(tags=["chat"], request=NewRoomSerializer, responses={201: RoomDetailSerializer})

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from chat.actions.messages import EMOJI, MOST_PICTURES
 from chat.actions.moderating import VERDICTS
-from chat.models import LONGEST_BODY, Report, Restriction, RestrictionKind, Role, Room, RoomKind
+from chat.models import LONGEST_BODY, Report, ReportState, Restriction, RestrictionKind, Role, Room, RoomKind
 
 NEW_ROOM_KINDS = [(kind.value, kind.label) for kind in (RoomKind.PUBLIC, RoomKind.PRIVATE)]
 
@@ -33,6 +33,18 @@ class RoomSerializer(serializers.ModelSerializer[Room]):
             "archived_at",
             "last_sequence",
         ]
+
+
+class RoomFilters(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(choices=RoomKind.choices, required=False)
+    archived = serializers.BooleanField(default=False, help_text="Archived ones as well.")
+
+
+class RoomStateSerializer(RoomSerializer):
+    """A room as an event tells of it, whose own number the event has."""
+
+    class Meta(RoomSerializer.Meta):
+        fields: ClassVar[list[str]] = ["slug", "name", "topic", "kind", "created_at", "archived_at"]
 
 
 class YouSerializer(serializers.Serializer[Any]):
@@ -148,7 +160,7 @@ class RoomEventSerializer(serializers.Serializer[Any]):
     room = serializers.SlugField()
     sequence = serializers.IntegerField()
     message = MessageSerializer(required=False, allow_null=True)
-    room_state = RoomSerializer(required=False)
+    room_state = RoomStateSerializer(required=False)
     member = MemberSerializer(required=False)
 
 
@@ -202,6 +214,10 @@ class MessageReportSerializer(serializers.ModelSerializer[Report]):
             "created_at",
             "resolved_at",
         ]
+
+
+class ReportFilters(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=ReportState.choices, required=False)
 
 
 class VerdictSerializer(serializers.Serializer[Any]):
