@@ -185,6 +185,37 @@ def test_a_message_that_is_refused_can_be_taken_back(open_page: OpenPage, room: 
     expect(page.locator(".pending")).to_have_count(0)
 
 
+def test_what_is_too_long_stays_to_be_shortened(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:
+    page = enter(open_page(), "ann")
+    field = page.get_by_role("textbox", name="Message to")
+    say(page, "🙂" * 4_001)
+    expect(page.get_by_role("alert")).to_have_text("A message has at most 4,000 characters; this one has 4,001.")
+    expect(page.locator(".pending")).to_have_count(0)
+    expect(field).to_have_value("🙂" * 4_001)
+    say(page, "🙂" * 4_000)
+    expect(messages(page)).to_have_count(1)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_names_are_suggested_in_an_edit_too(open_page: OpenPage, room: Room, people: dict[str, User]) -> None:
+    page = enter(open_page(), "ann")
+    say(page, "Hello")
+    expect(messages(page)).to_have_count(1)
+    act(page, "Hello", "Edit")
+    page.keyboard.type(" @bo")
+    expect(page.get_by_role("option")).to_have_text("Bbob @bob")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")  # nothing is suggested any more: it ends the edit
+    expect(page.locator(".chat-edit")).to_have_count(0)
+    act(page, "Hello", "Edit")
+    page.keyboard.type(" @bob")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".chat-edit")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(messages(page).locator(".mention")).to_have_text("@bob")
+
+
 def test_what_is_done_with_a_message_is_seen_by_all(
     open_page: OpenPage, room: Room, people: dict[str, User], wait_until: WaitUntil
 ) -> None:

@@ -7,6 +7,7 @@ import { element, inShort } from "./render.js";
 const DRAFT = "draft";
 const TYPING_EVERY_MS = 2_000;
 const MOST_PICTURES = 8;
+const LONGEST = 4_000;
 
 /**
  * @param {HTMLFormElement} form
@@ -95,6 +96,11 @@ export function createComposer(form, { room, store, find, onSend, onTyping, say,
       return;
     }
     if (!body && !pictures.length) return;
+    const length = Array.from(body).length; // as the server counts
+    if (length > LONGEST) {
+      say(`A message has at most ${LONGEST.toLocaleString("en")} characters; this one has ${length.toLocaleString("en")}.`);
+      return;
+    }
     const message = { body, replyTo, pictures: pictures.map((one) => one.id) };
     clear();
     onSend(message);
@@ -163,6 +169,7 @@ export function createComposer(form, { room, store, find, onSend, onTyping, say,
     });
   }
   field.required = false; // pictures alone are a message too
+  field.removeAttribute("maxlength"); // which would cut off the end of what is pasted, and say nothing
   if (!field.value) put(store.get(DRAFT) || {});
   else grow(); // what the server refused comes back with the page
 

@@ -123,7 +123,7 @@ export function createTools(list, { room, me, signs, you, isDirect, isArchived, 
   function edit(id) {
     const item = document.getElementById(`message-${id}`);
     const words = item.querySelector(".chat-body");
-    const field = element("textarea", { rows: 3, maxLength: 4000, value: find(id).body, "aria-label": "Your message" });
+    const field = element("textarea", { rows: 3, value: find(id).body, "aria-label": "Your message" });
     const cancel = element("button", { type: "button", className: "button small quiet", textContent: "Cancel" });
     const save = element("button", { className: "button small primary", textContent: "Save" });
     const form = element("form", { className: "chat-edit" }, field, element("div", { className: "cluster" }, save, cancel));
