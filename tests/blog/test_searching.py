@@ -144,13 +144,30 @@ def test_what_takes_too_long_is_given_up_and_explained(
     assert search("").hits == []  # the connection is still good
 
 
-def test_a_search_asks_three_times_and_reads_no_text(author: User) -> None:
+@pytest.mark.parametrize("near", [0, 1, 3, 7, 11, 12])
+def test_the_same_is_found_however_many_of_the_newest_are_looked_among_first(
+    author: User, monkeypatch: pytest.MonkeyPatch, near: int
+) -> None:
+    monkeypatch.setattr(limits, "POSTS_RANKED", 3)
+    today = timezone.now()
+    for number in range(12):  # by twos published at the same moment
+        title = "On a needle" if number in (5, 11) else f"No. {number}"
+        made = publish(author, title, "A needle." if number % 3 else "A haystack.")
+        Post.objects.filter(pk=made.pk).update(published_at=today - timedelta(days=number // 2))
+    questions = ("needle", "haystack", '"a needle" -haystack', "needle or haystack", "-hay")
+    by_default = [titles(words) for words in questions]
+    monkeypatch.setattr("blog.search.queries._POSTS_NEAR", near)
+    assert [titles(words) for words in questions] == by_default
+    assert by_default[:2] == [["On a needle", "On a needle", "No. 1", "No. 2"], ["No. 0", "No. 3", "No. 6"]]
+
+
+def test_a_search_asks_few_times_and_reads_no_text(author: User) -> None:
     for number in range(5):
         publish(author, f"No. {number}", "A needle.")
     with CaptureQueriesContext(connection) as asked:
         search("needle")
-    reading = [query["sql"] for query in asked if '"blog_post' in query["sql"] or "WITH chosen" in query["sql"]]
-    assert len(reading) == 3  # the search, the rows, their coauthors
+    reading = [query["sql"] for query in asked if "blog_post" in query["sql"]]
+    assert len(reading) == 5  # where to look, which posts, the page of them, its rows, their coauthors
     assert not any('"body_markdown"' in sql or '"document"' in sql for sql in reading)
 
 
