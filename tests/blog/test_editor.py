@@ -131,7 +131,7 @@ def test_a_picture_gets_into_the_text_once_it_is_ready(open_editor: OpenEditor, 
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add a picture").click()
     chooser.value.set_files([tmp_path / "the sea.png"])
-    expect(page.locator("[data-told]")).to_contain_text("is in the text", timeout=30_000)
+    expect(page.locator("[data-told]")).to_contain_text("is in the text", timeout=60_000)
     assert "![the sea](/media/" in page.get_by_label("Text").input_value()
     page.get_by_role("button", name="Save draft").click()
     expect(page.get_by_role("img", name="the sea")).to_be_visible()
@@ -146,5 +146,5 @@ def test_a_picture_that_is_none_leaves_the_text_as_it_was(
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add a picture").click()
     chooser.value.set_files([tmp_path / "words.png"])
-    expect(page.locator("[data-told]")).to_contain_text("isn't in the text", timeout=30_000)
+    expect(page.locator("[data-told]")).to_contain_text("isn't in the text", timeout=60_000)
     expect(page.get_by_label("Text")).to_have_value("It begins here.")

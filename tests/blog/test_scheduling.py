@@ -192,7 +192,7 @@ def test_two_runs_at_once_publish_each_post_once(author: User, new_events: NewEv
     for post in posts:
         actions.schedule_post(post, actor=author, publish_at=NINE)
     Post.objects.update(publish_at=timezone.now() - timedelta(seconds=1))
-    barrier, counts = threading.Barrier(2, timeout=20), []
+    barrier, counts = threading.Barrier(2, timeout=60), []
 
     def run() -> None:
         barrier.wait()
@@ -205,7 +205,7 @@ def test_two_runs_at_once_publish_each_post_once(author: User, new_events: NewEv
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     # One that came between the other's lock and its commit leaves the post to it.
     assert sum(counts) == 6
     published = new_events("blog.post.updated").filter(changes__status__1="published")

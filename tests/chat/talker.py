@@ -56,7 +56,7 @@ class Talker:
                     origin=origin,  # type: ignore[arg-type]
                     compression=None,
                     max_size=None,
-                    open_timeout=20,
+                    open_timeout=60,
                     proxy=None,
                 ) as connected:
                     self._socket = connected

@@ -244,7 +244,7 @@ def test_two_that_send_the_same_at_once_store_it_once(room: Room, ann: User) -> 
 
     def send() -> None:
         try:
-            begin.wait(5)
+            begin.wait(60)
             stored.append(actions.send_message(room, actor=ann, body="Hello", client_id=client_id).pk)
         finally:
             connection.close()
@@ -253,7 +253,7 @@ def test_two_that_send_the_same_at_once_store_it_once(room: Room, ann: User) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert len(stored) == 4
     assert len(set(stored)) == room.messages.count() == room.events.count() == 1
     room.refresh_from_db()

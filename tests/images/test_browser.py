@@ -100,4 +100,4 @@ def test_without_scripts_the_page_leads_to_the_picture_all_the_same(
     page.get_by_label("What do they show?").fill("The sea")
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url("**/images/*/")
-    expect(page.get_by_role("img", name="The sea")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("img", name="The sea")).to_be_visible(timeout=60_000)

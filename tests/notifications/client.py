@@ -37,7 +37,7 @@ class SocketClient:
         if self._is_open and not self._communicator.future.cancelled():
             self._is_open = False
             await self._communicator.send_input({"type": "websocket.disconnect", "code": 1000})
-            await self._communicator.wait(5)
+            await self._communicator.wait(60)
 
     async def send(self, message: object) -> None:
         """Send one JSON frame."""

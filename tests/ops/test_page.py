@@ -2,9 +2,10 @@
 
 import json
 import re
-import time
 import uuid
+from cProfile import Profile
 from datetime import timedelta
+from pstats import Stats
 from typing import Any
 
 import pytest
@@ -215,16 +216,19 @@ def test_other_requests_that_it_is_linked_with_are_named(page: Client, recorder:
     assert json_of(page, recorder.save())["linked_requests"] == [cause]
 
 
-def test_five_hundred_spans_are_told_and_drawn_in_three_hundred_milliseconds(page: Client, recorder: Recorder) -> None:
-    request = recorder.request()
-    for place in range(500):
-        recorder.query(f"table_{place}", place / 10, request)
-    request_id = recorder.save()
-    html_of(page, request_id)  # templates are compiled
-    took = []
-    for _ in range(3):
-        begun = time.process_time()
-        page.get(f"/ops/requests/{request_id}/")
-        took.append(time.process_time() - begun)
+def test_five_hundred_spans_are_told_and_drawn_with_bounded_work(page: Client) -> None:
+    """Counted in calls of functions, which no machine's speed changes: 760,000 of them took 150 ms when written."""
+    calls = {}
+    for spans in (250, 500):
+        recorder = Recorder()
+        request = recorder.request()
+        for place in range(spans):
+            recorder.query(f"table_{place}", place / 10, request)
+        request_id = recorder.save()
+        html_of(page, request_id)  # templates are compiled
+        with Profile() as profile:
+            page.get(f"/ops/requests/{request_id}/")
+        calls[spans] = Stats(profile).total_calls  # type: ignore[attr-defined]
 
-    assert min(took) < 0.3
+    assert calls[500] < 1_200_000
+    assert calls[500] < 2.2 * calls[250]

@@ -133,7 +133,7 @@ def test_ten_workers_that_claim_at_once_begin_one_attempt() -> None:
 
     def claim() -> None:
         try:
-            begin.wait(5)
+            begin.wait(60)
             numbers.append(attempts.claim_run(run_id, worker=f"w/{threading.get_ident()}"))
         finally:
             connection.close()
@@ -142,7 +142,7 @@ def test_ten_workers_that_claim_at_once_begin_one_attempt() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert sorted(numbers, key=str) == [1, *[None] * 9]
     assert len(TaskRun.objects.get().tries) == 1
 

@@ -98,7 +98,7 @@ def test_a_result_tells_the_state_and_the_value(work_off: WorkOff) -> None:
     attempts.lose_attempt(uuid.UUID(result.id), 1, WorkerLostError("gone"))
     assert AsyncResult(result.id).state == states.RETRY
     work_off()
-    assert (result.get(timeout=5), result.state) == (3, states.SUCCESS)
+    assert (result.get(timeout=60), result.state) == (3, states.SUCCESS)
     assert AsyncResult(str(uuid.uuid4())).state == states.PENDING
 
 
@@ -108,16 +108,16 @@ def test_the_result_of_what_died_or_was_cancelled_raises(work_off: WorkOff) -> N
     TaskRun.objects.filter(id=cancelled.id).update(outcome="cancelled", error="Cancelled by operator")
     assert (dead.state, cancelled.state) == (states.FAILURE, states.REVOKED)
     with pytest.raises(TaskError, match="ValueError: no"):
-        dead.get(timeout=5)
+        dead.get(timeout=60)
     with pytest.raises(TaskError, match="Cancelled by operator"):
-        cancelled.get(timeout=5)
+        cancelled.get(timeout=60)
 
 
 @pytest.mark.parametrize(("kind", "kept"), [("large", None), ("object", None), ("keys", {"1": "one"}), ("nul", "ab")])
 def test_a_result_that_cannot_be_kept_does_not_hurt_its_task(kind: str, kept: Any, work_off: WorkOff) -> None:
     result = give.delay(kind)
     work_off()
-    assert (run_of(result).state, result.get(timeout=5)) == (State.SUCCEEDED, kept)
+    assert (run_of(result).state, result.get(timeout=60)) == (State.SUCCEEDED, kept)
 
 
 # --- what follows ------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_a_chain_whose_middle_step_is_lost_goes_on(work_off: WorkOff, work_all: 
     attempts.claim_run(middle.id, worker="gone/1")
     attempts.lose_attempt(middle.id, 1, WorkerLostError("gone"))
     work_all()
-    assert result.get(timeout=5) == 113
+    assert result.get(timeout=60) == 113
     assert _seen == [3, 13, 113]
     assert TaskRun.objects.count() == 3
 
@@ -163,13 +163,13 @@ def test_a_chain_ends_with_the_step_that_dies(work_all: Callable[[], int]) -> No
     assert _seen == [3]
     assert TaskRun.objects.count() == 2
     with pytest.raises(TaskError, match="ValueError: no"):
-        result.get(timeout=5)
+        result.get(timeout=60)
 
 
 def test_a_group_gives_all_results(work_all: Callable[[], int]) -> None:
     result = group(add.s(number, 1) for number in range(5)).apply_async()
     work_all()
-    assert result.get(timeout=5) == [1, 2, 3, 4, 5]
+    assert result.get(timeout=60) == [1, 2, 3, 4, 5]
     assert TaskRun.objects.filter(state=State.SUCCEEDED).count() == 5
 
 
@@ -179,7 +179,7 @@ def test_a_chord_calls_its_body_though_the_broker_loses_everything(
     result = chord((add.s(number, 1) for number in range(3)), total.s())()
     redis_client.delete(*redis_client.scan_iter("default*"))
     work_all()
-    assert result.get(timeout=5) == 6
+    assert result.get(timeout=60) == 6
     assert _seen.count(6) == 1
 
 
@@ -197,7 +197,7 @@ def test_a_chord_with_a_dead_part_tells_the_errback_and_not_the_body(work_all: C
     assert [one for one in _seen if isinstance(one, tuple)] == [("told", result.id)]
     assert total.name not in TaskRun.objects.values_list("name", flat=True)
     with pytest.raises(TaskError, match="ValueError: no"):
-        result.get(timeout=5)
+        result.get(timeout=60)
 
 
 # --- queues, priorities, uniqueness ------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_ten_at_once_with_the_same_key_are_one_run(take_message: Callable[..., A
 
     def ask() -> None:
         try:
-            begin.wait(5)
+            begin.wait(60)
             ids.append(same.delay("k").id)
         finally:
             connection.close()
@@ -234,7 +234,7 @@ def test_ten_at_once_with_the_same_key_are_one_run(take_message: Callable[..., A
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(ids) == 10
     assert {uuid.UUID(one) for one in ids} == {TaskRun.objects.get().id}
     assert take_message() is not None

@@ -158,7 +158,7 @@ def test_four_sweeps_at_once_send_one_message(take_message: Callable[..., Any]) 
 
     def run() -> None:
         try:
-            begin.wait(5)
+            begin.wait(60)
             sent.append(sweep())
         finally:
             connection.close()
@@ -167,7 +167,7 @@ def test_four_sweeps_at_once_send_one_message(take_message: Callable[..., Any]) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert sorted(sent) == [0, 0, 0, 1]
     assert take_message() is not None
     assert take_message() is None
@@ -179,7 +179,7 @@ def test_ten_adoptions_of_an_unknown_task_make_one_row() -> None:
 
     def adopt() -> None:
         try:
-            begin.wait(5)
+            begin.wait(60)
             enqueuing.adopt_run(
                 run_id, name="tests.note", queue="default", args=(), kwargs={}, options={}, max_attempts=4
             )
@@ -190,7 +190,7 @@ def test_ten_adoptions_of_an_unknown_task_make_one_row() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert TaskRun.objects.get(id=run_id).state == State.QUEUED
 
 

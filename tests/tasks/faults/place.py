@@ -37,7 +37,7 @@ class Worker:
     def kill(self) -> None:
         """Kill parent and children at once, as a machine's end does."""
         os.killpg(self.pid, signal.SIGKILL)
-        wait_for(lambda: not self.process.is_running, timeout_seconds=5)
+        wait_for(lambda: not self.process.is_running, timeout_seconds=60)
 
     def freeze(self) -> None:
         """Let the whole worker stand still."""

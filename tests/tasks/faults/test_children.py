@@ -100,7 +100,7 @@ def test_ten_messages_at_once_are_one_effect_and_nine_recorded_duplicates(
 
     with ThreadPoolExecutor(9) as threads:
         list(threads.map(send, range(9)))
-    wait_until(lambda: TaskRun.objects.get(id=run.id).duplicates == 9, timeout=30)
+    wait_until(lambda: TaskRun.objects.get(id=run.id).duplicates == 9, timeout=60)
     run = is_in(run.id, State.SUCCEEDED)
     assert (tries(run), effects()) == ([(1, "succeeded")], [("told ten times", 1)])
 
@@ -112,7 +112,7 @@ def test_what_was_asked_for_by_a_process_that_died_after_the_commit_is_done(
     program = [sys.executable, "-c", _DIE_AFTER_THE_COMMIT]
     ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    wait_until(lambda: effects() == [("asked for", 1)], timeout=30)
+    wait_until(lambda: effects() == [("asked for", 1)], timeout=60)
     assert tries(is_in(TaskRun.objects.get().id, State.SUCCEEDED)) == [(1, "succeeded")]
 
 

@@ -107,7 +107,7 @@ def test_redis_that_becomes_full_under_a_worker_loses_nothing(
     try:
         worker.thaw()
         wait_until(
-            lambda: not place.broker.llen("default") or TaskRun.objects.filter(attempts__gt=0).exists(), timeout=20
+            lambda: not place.broker.llen("default") or TaskRun.objects.filter(attempts__gt=0).exists(), timeout=60
         )
     finally:
         place.broker.config_set("maxmemory", 0)

@@ -75,7 +75,7 @@ def test_a_gentle_stop_lets_a_long_task_finish(
     later = make.delay("later").id  # is for the other worker
     is_in(later, State.SUCCEEDED)
     gate.touch()
-    wait_until(lambda: not worker.process.is_running, timeout=20)
+    wait_until(lambda: not worker.process.is_running, timeout=60)
     assert worker.process.exit_code == 0
     assert tries(is_in(run.id, State.SUCCEEDED)) == [(1, "succeeded")]
     assert effects() == [("after", 1), ("before", 1), ("later", 1)]
@@ -90,7 +90,7 @@ def test_a_quick_stop_gives_a_long_task_back_at_once(
     worker = pair.holder_of(run)
     children = worker.children
     worker.process.send(signal.SIGQUIT)
-    wait_until(lambda: not worker.process.is_running, timeout=20)
+    wait_until(lambda: not worker.process.is_running, timeout=60)
     is_at(gate, attempt=2)
     gate.touch()
     assert tries(is_in(run.id, State.SUCCEEDED)) == [(1, "lost"), (2, "succeeded")]
