@@ -310,6 +310,10 @@ class TestInTheProject:
 
     pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 
+    @pytest.fixture(autouse=True)
+    def _a_month_may_have_begun(self, transactional_db: None) -> None:
+        partitions.ensure()
+
     def run(self, *arguments: str) -> str:
         out = StringIO()
         call_command("audit_partitions", *arguments, stdout=out)

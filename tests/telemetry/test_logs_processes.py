@@ -192,7 +192,7 @@ def test_a_reader_that_does_not_read_costs_lines_and_a_second(start: Start, wait
     reader.join(60)
     lines = _parsed(out)
 
-    assert float(seconds) < 10
+    assert float(seconds) < 100  # and not one for each line
     assert int(dropped) > 1_000
     assert [line["number"] for line in lines[:-1]] == list(range(2_000 - int(dropped)))
 
