@@ -3,9 +3,11 @@
 It's kept for the next module where that asks for one too, as `tests.kept` says: other tests read the queues themselves.
 """
 
+import itertools
+import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -64,11 +66,17 @@ def live_platform(transactional_db: None, running_platform: LivePlatform) -> Liv
     return running_platform
 
 
+# Below those that a kernel gives to whoever asks for any; each process begins elsewhere, and gives none twice.
+_PORTS = range(12_000, 32_000)
+_next_ports = itertools.count(os.getpid() * 97)
+
+
 def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    numbers = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
+    numbers: list[int] = []
+    while len(numbers) < count:
+        number = _PORTS[next(_next_ports) % len(_PORTS)]
+        with suppress(OSError), socket.create_server(("127.0.0.1", number)):
+            numbers.append(number)
     return numbers
 
 
