@@ -56,7 +56,8 @@ def _remember(running: Servers, tables: list[str]) -> None:
         row = execute(sql.SQL("SELECT {}").format(_digest(table))).fetchone()
         assert row is not None
         running.tables[table] = row[0]
-    running.changes = sql.SQL(" UNION ALL ").join(_change(table, digest) for table, digest in running.tables.items())
+    changes = sql.SQL(" UNION ALL ").join(_change(table, digest) for table, digest in running.tables.items())
+    running.changes = changes.as_bytes(running.superuser)  # once, since it's asked after each test
 
 
 def _digest(table: str) -> sql.Composed:

@@ -51,7 +51,7 @@ def _run() -> Iterator[LivePlatform]:
         for part in chosen:
             processes.append(Process(part.program, lambda name, line: lines.append((name, line))))
         for part, process in zip(chosen, processes, strict=True):
-            is_ready = wait_for(lambda: not process.is_running or part.is_ready(), timeout_seconds=60)  # noqa: B023
+            is_ready = wait_for(lambda: not process.is_running or part.is_ready(), timeout_seconds=180)  # noqa: B023
             if not is_ready or not process.is_running:
                 written = "\n".join(process.last_lines)
                 pytest.fail(f"{process.name} {process.describe_end()} and isn't ready:\n{written}")

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 import redis as redis_py
 from django.conf import settings
-from psycopg import sql
 
 from config.embedded import postgres, redis
 from config.lock import hold
@@ -28,7 +27,7 @@ class Servers:
     redis: dict[int, redis_py.Redis]
     # Each table that is restored after a test, with a digest of what it held after the migrations.
     tables: dict[str, str | None] = field(default_factory=dict)
-    changes: sql.Composed = field(default_factory=lambda: sql.Composed([]))
+    changes: bytes = b""
 
 
 _running: Servers | None = None
@@ -73,7 +72,7 @@ def servers() -> Iterator[Servers]:
             }
             with postgres.connect(local_dir) as superuser:
                 superuser.execute("SET session_replication_role = replica")  # no triggers, no foreign keys
-                superuser.execute("SET lock_timeout = '10s'")
+                superuser.execute("SET lock_timeout = '60s'")
                 _running = Servers(superuser, clients)
                 yield _running
         finally:
@@ -91,7 +90,10 @@ def _clean_redis() -> Iterator[None]:
 
 
 def empty_redis(running: Servers) -> None:
+    filled = running.redis[BROKER].info("keyspace")
     for number, client in running.redis.items():
+        if f"db{number}" not in filled:
+            continue
         if number == BROKER:  # a live worker's binding to its queue has to stay
             if keys := [key for key in client.scan_iter(count=1000) if not key.startswith(b"_kombu.binding.")]:
                 client.delete(*keys)

@@ -25,14 +25,14 @@ def environment_with_wheel(folder: Path, blocked: Collection[str]) -> Path:
     `blocked` are packages that none of its processes can import. Returns its Python.
     """
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True, timeout=120)
+    subprocess.run(build, cwd=PROJECT, check=True, capture_output=True, timeout=300)
     (wheel,) = folder.glob("*.whl")
     environment = folder / "environment"
     venv.create(environment, symlinks=True)
     python = environment / "bin" / "python"
     install = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
     install += ["--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(install, check=True, capture_output=True, timeout=120, env=clean_environment())
+    subprocess.run(install, check=True, capture_output=True, timeout=300, env=clean_environment())
     (packages,) = environment.glob("lib/python*/site-packages")
     # A path in a .pth file is taken as it is: the .pth of the editable install that lies there is not read.
     (packages / "installed-here.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
@@ -49,7 +49,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 def run(python: Path, environment: dict[str, str], *arguments: str, folder: Path) -> str:
     """Run a script of `folder`; return what it prints, or fail with all of it."""
     done = subprocess.run(
-        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False
+        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -46,7 +46,7 @@ def test_an_address_has_so_many_whoever_it_is() -> None:
 
 def test_what_a_process_that_died_held_comes_free(monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(places, "BELIEVED_SECONDS", 0.3)
+        patched.setattr(places, "BELIEVED_SECONDS", 1.0)
         dead = Places("dead")
         assert dead.take(place())
         assert dead.take(place())

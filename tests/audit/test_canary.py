@@ -210,7 +210,7 @@ def test_a_token_made_by_a_command_is_shown_to_its_maker_alone(sinks: Sinks, una
     text = out.getvalue().strip()
     command = [sys.executable, MANAGE, "create_token", "una", "--scope", "blog:read", "--format", "token"]
     environment = {**os.environ, "LOG_LEVEL": "DEBUG"}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, env=environment)
     *lines, made = ended.stdout.splitlines()
 
     assert len(text) == len(made) == 46

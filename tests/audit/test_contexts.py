@@ -300,7 +300,7 @@ def test_commands_and_the_shell_name_their_operation_and_the_person_at_the_machi
         for command in commands
     ]
     for process in running:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output.decode()
     made, shell = only("accounts.apitoken.created"), rooms()["from-shell"]
 

@@ -28,7 +28,7 @@ def kill_clients(mode: str) -> dict[str, int]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr

@@ -301,7 +301,7 @@ def test_a_signal_ends_it_cleanly(start: Start, now: str, tmp_path: Path, number
     assert '"a"' in first_line(process)
     process.send_signal(number)
 
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
 
     assert (process.returncode, out, err) == (0, "", "")
     assert Event.objects.get(action="audit.ledger.tail_closed").changes["events"] == 1

@@ -19,7 +19,7 @@ def test_all_clients_end_with_the_same_messages_though_redis_and_the_sockets_are
         env=environment,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-4_000:]

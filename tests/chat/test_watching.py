@@ -191,7 +191,7 @@ async def test_a_process_that_died_is_forgotten(room: Room, ann: User, bob: User
         return presence.people_in(room.pk) == {bob.pk}
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(presence, "BELIEVED_SECONDS", 0.5)
+        patched.setattr(presence, "BELIEVED_SECONDS", 1.5)
         presence.renew({room.pk: [ann.pk]}, (), process="dead")
     presence.renew({room.pk: [bob.pk]}, (), process="alive")
     assert presence.people_in(room.pk) == {ann.pk, bob.pk}

@@ -88,7 +88,7 @@ def test_where_nothing_runs_it_names_each_part_and_exits_with_1(tmp_path: Path) 
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 1, done.stderr

@@ -34,7 +34,7 @@ def run(*arguments: str, tmp_path: Path, **changes: str) -> "subprocess.Complete
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -219,7 +219,7 @@ def test_it_says_how_to_install_where_nothing_is_installed(tmp_path: Path) -> No
     (tmp_path / "platform").mkdir()
     copied = Path(shutil.copy(MANAGE, tmp_path / "platform"))
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(copied), "check"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-I", "-S", str(copied), "check"], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "Django isn't installed here. Run `make setup` first.\n"

@@ -18,7 +18,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         cwd=PROJECT,
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=300,
     )
     (built,) = folder.glob("*.whl")
     return zipfile.ZipFile(built)

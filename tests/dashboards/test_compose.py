@@ -160,7 +160,7 @@ def settings_under(environment: dict[str, Any], code: str) -> str:
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,7 @@ def test_its_static_files_are_collected_as_its_build_says(tmp_path: Path) -> Non
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

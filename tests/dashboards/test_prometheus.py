@@ -61,6 +61,6 @@ def test_a_platform_that_runs_is_scraped_and_its_rules_hold(
 
     exemplars = wait_until(
         lambda: ask("query_exemplars?query=http_server_request_duration_seconds_bucket&start=0&end=9999999999"),
-        timeout=60,
+        timeout=300,
     )
     assert all("trace_id" in entry["exemplars"][0]["labels"] for entry in exemplars)

@@ -37,7 +37,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 **PASSWORDS,
             },
             check=True,
-            timeout=60,
+            timeout=300,
         )
         yield local_dir
     finally:

@@ -39,6 +39,6 @@ def run(program: str, *arguments: str | Path, env: dict[str, str] | None = None)
         env=None if env is None else {"PATH": os.environ["PATH"], **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )

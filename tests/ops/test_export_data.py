@@ -217,7 +217,7 @@ def test_as_a_program_it_exits_with_2_and_one_line_and_no_traceback(tmp_path: Pa
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")

@@ -49,7 +49,7 @@ def start(directory: Path | None, code: str) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> str:
     """Wait for the process' good end, and return what it printed."""
     try:
-        output, errors = process.communicate(timeout=90)
+        output, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0, errors

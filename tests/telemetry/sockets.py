@@ -29,6 +29,13 @@ class CoreLayer(TracedChannelLayer, RedisChannelLayer):  # type: ignore[misc]
 
     brpop_timeout = 0.1  # a socket that closes waits that long for the layer
 
+    async def _brpop_with_clean(self, index: int, channel: str, timeout: float) -> Any:
+        member = await super()._brpop_with_clean(index, channel, timeout=timeout)
+        task = asyncio.current_task()
+        if member is None and task is not None and task.cancelling():
+            raise asyncio.CancelledError  # the client of Redis passes one over now and then, and it waits for ever
+        return member
+
 
 class Listener(TracedConsumer, AsyncWebsocketConsumer):  # type: ignore[misc]
     """Tells its client what it hears, and within which context."""

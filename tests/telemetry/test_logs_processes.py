@@ -76,7 +76,7 @@ class TestTermination:
         reader.start()
         wait_until(
             lambda: len(lines) > _LINES_BEFORE_THE_END or process.poll() is not None,
-            timeout=60,
+            timeout=300,
         )
         assert process.poll() is None, b"".join(line for line in lines if b'"chatty' not in line).decode()
         os.kill(process.pid, signal.SIGTERM)
@@ -162,7 +162,7 @@ def _script(code: str) -> tuple[str, str]:
 
 
 def _read_pipe(process: subprocess.Popen[bytes]) -> tuple[list[dict[str, Any]], str]:
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=300)
     return _parsed(out.splitlines(keepends=True)), (errors or b"").decode()
 
 
@@ -213,7 +213,7 @@ def test_a_reader_that_is_gone_stops_nothing(start: Start) -> None:
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
-    _, errors = process.communicate(b"go on\n", timeout=60)
+    _, errors = process.communicate(b"go on\n", timeout=300)
 
     assert errors.decode().split() == ["100"]
     assert process.returncode == 0
@@ -231,7 +231,7 @@ def test_a_full_disk_stops_nothing(start: Start) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
         )
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
 
     assert errors.decode().split() == ["1"]
 

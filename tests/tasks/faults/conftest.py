@@ -18,7 +18,7 @@ from config.redis_urls import BROKER, for_kombu
 from tasks.models import TaskRun
 from tests.tasks.faults.place import Place
 
-_SECONDS = 30
+_SECONDS = 60
 
 
 @pytest.fixture(autouse=True)

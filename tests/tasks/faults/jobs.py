@@ -12,7 +12,7 @@ from django.db import connection
 from tasks.attempt import running
 from tasks.effects import once
 
-_LONGEST_WAIT_SECONDS = 60
+_LONGEST_WAIT_SECONDS = 300
 
 
 def _write(label: str) -> None:

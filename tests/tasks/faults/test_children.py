@@ -110,7 +110,7 @@ def test_what_was_asked_for_by_a_process_that_died_after_the_commit_is_done(
 ) -> None:
     environment = {**worker.process.program.environment, "GLASSHOUSE_PROCESS": "command"}
     program = [sys.executable, "-c", _DIE_AFTER_THE_COMMIT]
-    ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=300)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     wait_until(lambda: effects() == [("asked for", 1)], timeout=60)
     assert tries(is_in(TaskRun.objects.get().id, State.SUCCEEDED)) == [(1, "succeeded")]
