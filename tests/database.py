@@ -13,7 +13,7 @@ from django.conf import settings
 from psycopg import sql
 
 from config.embedded import addresses, postgres
-from tests.servers import Servers, empty_redis
+from tests.servers import Servers, empty_redis, running
 
 # What follows from the code alone, and no test changes. Other rows that migrations make are put back after a test.
 _UNTOUCHED_TABLES = {"auth_permission", "django_content_type", "django_migrations"}
@@ -27,7 +27,18 @@ def django_db_setup(servers: Servers, django_test_environment: None, django_db_b
     from django.apps import apps
     from django.core.management import call_command
     from django.db import connections
-    from django.test import TransactionTestCase
+    from django.test import TestCase, TransactionTestCase
+
+    roll_back, set_up = TestCase._fixture_teardown, TransactionTestCase._fixture_setup.__func__
+
+    def leave(case: TestCase) -> None:
+        roll_back(case)
+        servers.has_leftovers = True
+
+    def begin(case: type[TransactionTestCase]) -> None:
+        if servers.has_leftovers:
+            _restore(servers)
+        set_up(case)
 
     with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patched:
         # The app tests.audit.everything has no migrations.
@@ -41,13 +52,15 @@ def django_db_setup(servers: Servers, django_test_environment: None, django_db_b
         _remember(servers, sorted((wanted & existing) - _UNTOUCHED_TABLES))
         # Django's own flush is a TRUNCATE, which the application's role may not do.
         patched.setattr(TransactionTestCase, "_fixture_teardown", lambda case: _restore(servers))
+        patched.setattr(TransactionTestCase, "_fixture_setup", classmethod(begin))
+        patched.setattr(TestCase, "_fixture_teardown", leave)
         yield
         connections.close_all()
 
 
-def _remember(running: Servers, tables: list[str]) -> None:
+def _remember(servers: Servers, tables: list[str]) -> None:
     """Keep a copy of what the tables hold now, the ledger apart, which begins empty."""
-    execute = running.superuser.execute
+    execute = servers.superuser.execute
     execute("CREATE SCHEMA suite")
     execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(sql.Identifier(_LEDGER)))
     for table in tables:
@@ -55,9 +68,9 @@ def _remember(running: Servers, tables: list[str]) -> None:
         execute(sql.SQL("CREATE TABLE suite.{} AS TABLE {}").format(name, name))
         row = execute(sql.SQL("SELECT {}").format(_digest(table))).fetchone()
         assert row is not None
-        running.tables[table] = row[0]
-    changes = sql.SQL(" UNION ALL ").join(_change(table, digest) for table, digest in running.tables.items())
-    running.changes = changes.as_bytes(running.superuser)  # once, since it's asked after each test
+        servers.tables[table] = row[0]
+    changes = sql.SQL(" UNION ALL ").join(_change(table, digest) for table, digest in servers.tables.items())
+    servers.changes = changes.as_bytes(servers.superuser)  # once, since it's asked after each test
 
 
 def _digest(table: str) -> sql.Composed:
@@ -81,12 +94,21 @@ def _reference(table: str) -> str:
     return '"' + table.replace('"', '""') + '"'
 
 
-def _restore(running: Servers) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """Leave nothing to the next module, which may be any."""
+    yield
+    if (servers := running()) is not None and servers.has_leftovers:
+        _restore(servers)
+
+
+def _restore(servers: Servers) -> None:
     """Bring the tables back to what they held after the migrations, where they differ; they are few after a test."""
+    servers.has_leftovers = False
     for attempt in range(5):
         try:
-            with running.superuser.transaction():
-                _restore_once(running)
+            with servers.superuser.transaction():
+                _restore_once(servers)
         except psycopg.errors.DeadlockDetected:  # a live worker was writing
             if attempt == 4:
                 raise
@@ -94,16 +116,16 @@ def _restore(running: Servers) -> None:
             return
 
 
-def _restore_once(running: Servers) -> None:
-    execute = running.superuser.execute
-    changed = execute(running.changes).fetchall()
+def _restore_once(servers: Servers) -> None:
+    execute = servers.superuser.execute
+    changed = execute(servers.changes).fetchall()
     # To delete a few rows is thirty times faster than to truncate; many dead rows would slow all that follows.
     for table, size in changed:
         statement = "DELETE FROM {}" if size < _BIG_TABLE_BYTES else "TRUNCATE {} CASCADE"
         execute(sql.SQL(statement).format(sql.Identifier(table)))
     if not changed:
         return
-    for table in (table for table, digest in running.tables.items() if digest):  # CASCADE may have reached any
+    for table in (table for table, digest in servers.tables.items() if digest):  # CASCADE may have reached any
         insert = "INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT * FROM suite.{name} ON CONFLICT DO NOTHING"
         execute(sql.SQL(insert).format(name=sql.Identifier(table)))
     for table, _size in changed:

@@ -28,6 +28,7 @@ class Servers:
     # Each table that is restored after a test, with a digest of what it held after the migrations.
     tables: dict[str, str | None] = field(default_factory=dict)
     changes: bytes = b""
+    has_leftovers: bool = False  # of tests that were rolled back: a denial is recorded all the same
 
 
 _running: Servers | None = None
@@ -80,6 +81,11 @@ def servers() -> Iterator[Servers]:
             stop_all(started)
     for client in clients.values():
         client.close()
+
+
+def running() -> Servers | None:
+    """Return the servers, where a test has asked for them."""
+    return _running
 
 
 @pytest.fixture(autouse=True)
