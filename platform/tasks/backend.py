@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from celery import states
+from celery.app.task import Context
 from celery.backends.base import BaseBackend
 from celery.exceptions import Retry, TaskRevokedError, TimeLimitExceeded
 from django.db import Error, InterfaceError, OperationalError, close_old_connections
@@ -119,6 +120,20 @@ class RunBackend(BaseBackend):  # type: ignore[misc]
         """The message was revoked, or had expired when a worker took it; or the task was ended by `terminate=True`."""
         _end_revoked(task_id, str(reason))
         super().mark_as_revoked(task_id, reason, request, store_result=False, state=state)
+
+    def tell_of_death(self, run: TaskRun, exc: BaseException) -> None:
+        """Tell what follows a failure that a run died with which no worker was at work any more."""
+        args, kwargs, options = messages.thaw(run.message or "")
+        request = Context(
+            id=str(run.id),
+            task=run.name,
+            args=args,
+            kwargs=kwargs,
+            errbacks=messages.links_of(options, "link_error"),
+            delivery_info={},
+            **{name: options.get(name) for name in ("chain", "chord", "root_id", "parent_id")},
+        )
+        super().mark_as_failure(str(run.id), exc, request=request, store_result=False)
 
     def _end_failed(self, run_id: uuid.UUID, number: int, exc: BaseException) -> bool:
         """Write a failed attempt down; returns whether its run died."""

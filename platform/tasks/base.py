@@ -10,7 +10,7 @@ import celery
 from celery.exceptions import Ignore
 from celery.result import AsyncResult
 from celery.utils.time import get_exponential_backoff_interval
-from django.db import Error, transaction
+from django.db import Error, connection, transaction
 
 from tasks import messages, worker
 from tasks.actions import attempts, enqueuing
@@ -156,6 +156,8 @@ class RecordedTask(celery.Task):  # type: ignore[misc]
             unique_key=key,
         )
         if is_to_be_sent:
+            if connection.in_atomic_block:
+                options.pop("producer", None)  # a group's: it's given back by the time of the commit
             send = partial(super().apply_async, args, kwargs, task_id=str(run_id), **options)
             # The context of this moment: the commit may come after the block that bound a reason or a span.
             publish = partial(contextvars.copy_context().run, enqueuing.send_or_put_back, run_id, self.name, send)

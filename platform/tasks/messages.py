@@ -75,11 +75,16 @@ def with_fixed_links(options: Mapping[str, Any]) -> dict[str, Any]:
 
     It's sent before the success is written down, and so once more after a crash in between: as the same task then.
     """
-    links = options.get("link")
+    links = links_of(options, "link")
+    return {**options, "link": [_with_id(link) for link in links]} if links else dict(options)
+
+
+def links_of(options: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the signatures that an option holds: a list of them, or just one."""
+    links = options.get(name)
     if not links:
-        return dict(options)
-    links = links if isinstance(links, list | tuple) else [links]
-    return {**options, "link": [_with_id(link) for link in links]}
+        return []
+    return list(links) if isinstance(links, list | tuple) else [links]
 
 
 def as_time(value: Any) -> datetime | None:

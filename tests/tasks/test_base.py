@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery import shared_task
+from celery import group, shared_task
 from celery.exceptions import Ignore, QueueNotFound
 from django.db import transaction
 from kombu import Connection
@@ -238,3 +238,12 @@ def test_each_task_of_a_chain_has_its_row(work_off: Callable[..., Any]) -> None:
     work_off()
     assert _seen == [1, 3]
     assert list(TaskRun.objects.order_by("enqueued_at").values_list("state", flat=True)) == [State.SUCCEEDED] * 2
+
+
+def test_a_group_that_is_asked_for_in_a_transaction_is_sent_on_its_commit(take_message: Callable[..., Any]) -> None:
+    with transaction.atomic():
+        result = group(add.s(1), add.s(2)).apply_async()
+        assert take_message() is None
+    sent = {take_message().headers["id"], take_message().headers["id"]}
+    assert sent == {one.id for one in result.results}
+    assert not TaskRun.objects.filter(sent_at=None).exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery import shared_task
+from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.worker import state as worker_state
 from django.db import connection, transaction
@@ -94,7 +95,10 @@ def test_a_failure_of_a_run_that_is_somebody_elses_by_now_is_not_told(celery_app
 
 def test_a_hard_time_limit_is_the_tasks_own_fault(celery_app: Any) -> None:
     run = begun(note)
-    celery_app.backend.mark_as_failure(str(run.id), TimeLimitExceeded(5))
+    request = Context(id=str(run.id), errbacks=[errback.s()], delivery_info={})
+    for _ in range(2):
+        celery_app.backend.mark_as_failure(str(run.id), TimeLimitExceeded(5), request=request)
+    assert TaskRun.objects.filter(name=errback.name).count() == 1
     run.refresh_from_db()
     assert (run.state, outcomes(run)) == (State.DEAD, [(1, "failed")])
     assert "TimeLimitExceeded" in run.error

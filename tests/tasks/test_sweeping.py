@@ -29,9 +29,33 @@ def note(text: str, when: Any = None) -> str:
     return text
 
 
+@shared_task(name="tests.sweeping.once", max_attempts=1)
+def once_only() -> None:
+    """Run once or not at all."""
+
+
+@shared_task(name="tests.sweeping.errback")
+def errback(run_id: str) -> None:
+    _told.append(run_id)
+
+
+@shared_task(name="tests.sweeping.errback_in_place")
+def errback_in_place(request: Any, error: Exception, traceback: Any) -> None:
+    _told.append(f"{request.id}: {type(error).__name__}")
+
+
+@shared_task(name="tests.sweeping.broken_errback")
+def broken_errback(run_id: str, more: str) -> None:
+    raise OSError("an errback that is no good")
+
+
+_told: list[str] = []
+
+
 @pytest.fixture(autouse=True)
 def _all_rows_are_old(settings: Any) -> None:
     settings.TASKS_UNSENT_SECONDS = settings.TASKS_LOST_SECONDS = 0
+    _told.clear()
 
 
 def enqueue_unsent(*args: Any, **options: Any) -> TaskRun:
@@ -149,6 +173,45 @@ def test_a_lease_that_ran_out_gives_the_task_back(work_off: Callable[..., Any]) 
     work_off()  # the first message is a waste by now, and harmless: it begins the second attempt
     run.refresh_from_db()
     assert (run.state, run.attempts) == (State.SUCCEEDED, 2)
+
+
+def lost(run_id: uuid.UUID) -> None:
+    """Begin a run with a worker that is gone, and sweep."""
+    assert attempts.claim_run(run_id, worker="gone/1") == 1
+    TaskRun.objects.filter(id=run_id).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    sweeping.expire_leases()
+
+
+def test_errbacks_are_told_once_of_a_task_that_died_with_its_worker(work_off: Callable[..., Any]) -> None:
+    result = once_only.apply_async(link_error=[errback.s(), errback_in_place.s()])
+    lost(uuid.UUID(result.id))
+    sweeping.expire_leases()
+    work_off()  # the lost one's message is a waste by now
+    work_off()
+    assert _told == [f"{result.id}: LeaseExpiredError", result.id]
+    assert TaskRun.objects.get(id=result.id).state == State.DEAD
+
+
+def test_no_errback_is_told_where_the_task_is_to_be_tried_again() -> None:
+    run_id = uuid.UUID(note.apply_async(("hello",), link_error=[errback.s(), errback_in_place.s()]).id)
+    lost(run_id)
+    assert (TaskRun.objects.get().state, _told) == (State.RETRYING, [])
+
+
+def test_an_errback_that_cannot_be_asked_for_keeps_no_task_from_its_end(
+    work_off: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errback, "apply_async", broken_errback)
+    run_id = uuid.UUID(once_only.apply_async(link_error=errback.s()).id)
+    lost(run_id)
+    assert TaskRun.objects.get(id=run_id).state == State.DEAD
+
+
+def test_a_task_whose_attempts_were_used_up_tells_its_errback(work_off: Callable[..., Any]) -> None:
+    run_id = uuid.UUID(note.apply_async(("hello",), link_error=errback_in_place.s()).id)
+    TaskRun.objects.filter(id=run_id).update(max_attempts=0)
+    work_off()
+    assert _told == [f"{run_id}: MaxRetriesExceededError"]
 
 
 def test_four_sweeps_at_once_send_one_message(take_message: Callable[..., Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from celery import current_app
+from celery.exceptions import MaxRetriesExceededError
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -49,7 +50,7 @@ def set_aside(run_id: uuid.UUID, name: str) -> bool:
         return False
     if run.state in (State.QUEUED, State.RETRYING):
         if run.attempts >= run.max_attempts:
-            _bury(run_id, "All attempts were used up.")
+            _bury(run_id, MaxRetriesExceededError("All attempts were used up."))
         elif Queue.objects.filter(name=run.queue, is_paused=True).exists():
             # It waits in the database: the sweep sends it once the queue goes on.
             TaskRun.objects.filter(id=run_id, outcome="", lease_expires_at=None).update(sent_at=None)
@@ -116,7 +117,8 @@ def lose_attempt(run_id: uuid.UUID, attempt: int, error: BaseException, *, is_ex
     """Note that an attempt's worker is gone: the run is tried again, or dies where that was its last attempt.
 
     With `is_expired` it's only done if the lease is over still, and no transaction of the task has the run locked.
-    Returns whether the run died.
+    Then nobody else tells those that wait for a failure, so it's done here, in the same transaction. Returns whether
+    the run died.
     """
     statements.limit_standstill()
     held = TaskRun.objects.filter(id=run_id, attempts=attempt, outcome="", lease_expires_at__isnull=False)
@@ -129,6 +131,8 @@ def lose_attempt(run_id: uuid.UUID, attempt: int, error: BaseException, *, is_ex
     if is_dead:
         _write_end(run_id, attempt, Outcome.DEAD, None, error, tried=AttemptOutcome.LOST)
         _tell_dead_letter(run_id)
+        if is_expired:
+            _tell_who_waits(run_id, error)
     else:
         back_off_run(run_id, attempt, outcome=AttemptOutcome.LOST, delay_seconds=backoff_seconds(attempt), error=error)
     metrics.LOST_ATTEMPTS.labels(task=run["name"]).inc()
@@ -176,10 +180,11 @@ def _write_end(
 
 
 @transaction.atomic
-def _bury(run_id: uuid.UUID, error: str) -> None:
+def _bury(run_id: uuid.UUID, error: Exception) -> None:
     waiting = TaskRun.objects.filter(id=run_id, outcome="", lease_expires_at=None)
-    if waiting.update(outcome=Outcome.DEAD, finished_at=Now(), error=error):
+    if waiting.update(outcome=Outcome.DEAD, finished_at=Now(), error=str(error)):
         _tell_dead_letter(run_id)
+        _tell_who_waits(run_id, error)
 
 
 def _tell_dead_letter(run_id: uuid.UUID) -> None:
@@ -197,6 +202,16 @@ def _tell_dead_letter(run_id: uuid.UUID) -> None:
             task.apply_async((str(run_id),), unique_key=f"dead-letter:{run_id}")
     except Exception as error:
         log.error("tasks.dead_letter_failed", task_name=run["name"], run_id=str(run_id), error=describe_error(error))
+
+
+def _tell_who_waits(run_id: uuid.UUID, error: BaseException) -> None:
+    """Have Celery tell `link_error`, and what else follows a failure, where no process at work with a run can."""
+    run = TaskRun.objects.only("id", "name", "message").get(id=run_id)
+    try:
+        with transaction.atomic():
+            current_app.backend.tell_of_death(run, error)
+    except Exception as failure:
+        log.error("tasks.errback_failed", task_name=run.name, run_id=str(run_id), error=describe_error(failure))
 
 
 def _as_json(result: Any) -> str | None:
