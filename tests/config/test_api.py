@@ -45,6 +45,15 @@ def test_no_address_of_the_api_lets_in_tokens_without_a_scope() -> None:
         assert kinds & {ScopePermission, MayReadLedger}, f"{route} has {kinds}"
 
 
+@pytest.mark.django_db
+def test_options_asks_no_view_anything(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("ada", password="x"))
+    for path in ("/api/blog/pending-copy/", "/api/chat/rooms/", "/api/audit/events/"):
+        answer = client.options(path)
+        assert (answer.status_code, answer["Content-Type"]) == (405, "application/problem+json"), path
+        assert "GET" in answer["Allow"] or "PUT" in answer["Allow"]
+
+
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 

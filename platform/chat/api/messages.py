@@ -83,7 +83,7 @@ class MessageDetail(ChatView):
         with told_to_client():
             return Response(_anew(actions.edit_message(message, actor=self.member, body=body)))
 
-    @extend_schema(tags=["chat"], responses=MessageSerializer)
+    @extend_schema(tags=["chat"], responses={200: MessageSerializer})
     def delete(self, request: Request, slug: str, message_id: int) -> Response:
         """Delete a message: its place stays."""
         _, message = self.message(slug, message_id)
@@ -111,7 +111,7 @@ class MessageReaction(ChatView):
         """Answer with a sign."""
         return self._react(slug, message_id, emoji, is_on=True)
 
-    @extend_schema(tags=["chat"], parameters=[_EMOJI], responses=MessageSerializer)
+    @extend_schema(tags=["chat"], parameters=[_EMOJI], responses={200: MessageSerializer})
     def delete(self, request: Request, slug: str, message_id: int, emoji: str) -> Response:
         """Take a sign back."""
         return self._react(slug, message_id, emoji, is_on=False)
@@ -130,7 +130,7 @@ class MessagePin(ChatView):
         """Pin a message."""
         return self._pin(slug, message_id, is_on=True)
 
-    @extend_schema(tags=["chat"], responses=MessageSerializer)
+    @extend_schema(tags=["chat"], responses={200: MessageSerializer})
     def delete(self, request: Request, slug: str, message_id: int) -> Response:
         """Take a pin away."""
         return self._pin(slug, message_id, is_on=False)
