@@ -1,5 +1,7 @@
 """How many sockets somebody may have, over all processes."""
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -65,6 +67,18 @@ def test_what_redis_forgot_is_told_again() -> None:
     one.renew()
     assert not other.take(place())
     assert connection.ask(lambda redis: 0 < redis.ttl(_USER.format(1)) <= places.BELIEVED_SECONDS)
+
+
+def test_places_are_held_for_longer_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_renewed = threading.Event()
+    monkeypatch.setattr(places.OWN, "renew", is_renewed.set)
+    monkeypatch.setattr(places, "_renewed_at", time.monotonic() - places.RENEW_SECONDS - 1)
+    places.renew_when_due()
+    assert is_renewed.wait(10)
+    is_renewed.clear()
+    places.renew_when_due()
+    places.THREAD.submit(str).result(10)  # what was submitted before it is done
+    assert not is_renewed.is_set()
 
 
 def test_without_redis_a_process_goes_by_its_own_numbers_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
