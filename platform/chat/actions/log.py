@@ -7,7 +7,7 @@ import orjson
 from django.db import connection, transaction
 
 from accounts.models import User
-from chat import metrics, news, showing, statements
+from chat import metrics, news, queries, showing, statements
 from chat.errors import ConflictError, GoneError
 from chat.models import EventKind, Member, Message, Room, RoomEvent
 from notifications.push import push_to_group
@@ -91,6 +91,18 @@ def note_message(message: Message, sequence: int, kind: EventKind, *, shown: dic
     _push_on_commit(message.room, sequence, kind, message=shown)
 
 
+def note_restored(message: Message, sequence: int) -> None:
+    """Write that a message is as it was before; what is told is looked up at the commit, when all of it is there."""
+    kind = EventKind.MESSAGE_DELETED if message.is_deleted else EventKind.MESSAGE_EDITED
+    RoomEvent.objects.create(room=message.room, sequence=sequence, kind=kind, message=message)
+
+    def push() -> None:
+        again = queries.with_all(Message.objects.all()).get(pk=message.pk)
+        _push(message.room, _pushed(message.room, sequence, kind, message=showing.message(again)))
+
+    transaction.on_commit(push, robust=True)
+
+
 def note_room(room: Room, sequence: int) -> None:
     """Write that the room's own words or its state changed."""
     RoomEvent.objects.create(room=room, sequence=sequence, kind=EventKind.ROOM_CHANGED)
@@ -105,10 +117,13 @@ def note_member(room: Room, sequence: int, user: User, member: Member | None) ->
 
 
 def _push_on_commit(room: Room, sequence: int, kind: EventKind, **what: Any) -> None:
+    transaction.on_commit(partial(_push, room, _pushed(room, sequence, kind, **what)), robust=True)
+
+
+def _pushed(room: Room, sequence: int, kind: EventKind, **what: Any) -> dict[str, Any]:
     event = showing.event(room.slug, sequence, kind, **what)
     # Written as JSON once, not by each of the sockets that it goes to.
-    message = {"type": kind.value, "sequence": sequence, "text": orjson.dumps(event).decode()}
-    transaction.on_commit(partial(_push, room, message), robust=True)
+    return {"type": kind.value, "sequence": sequence, "text": orjson.dumps(event).decode()}
 
 
 def _push(room: Room, message: dict[str, Any]) -> None:
