@@ -83,6 +83,12 @@ class MemberSerializer(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
+class MemberStateSerializer(MemberSerializer):
+    """A member as an event tells of them."""
+
+    role = serializers.ChoiceField(choices=Role.choices, allow_null=True, help_text="Null: they are none any more.")
+
+
 class NewMemberSerializer(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150, required=False, help_text="Yourself where it's missing.")
     role = serializers.ChoiceField(choices=Role.choices, default=Role.MEMBER)
@@ -161,7 +167,7 @@ class RoomEventSerializer(serializers.Serializer[Any]):
     sequence = serializers.IntegerField()
     message = MessageSerializer(required=False, allow_null=True)
     room_state = RoomStateSerializer(required=False)
-    member = MemberSerializer(required=False)
+    member = MemberStateSerializer(required=False)
 
 
 class EventPageSerializer(serializers.Serializer[Any]):
