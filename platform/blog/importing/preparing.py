@@ -58,8 +58,10 @@ class Source:
 def prepared(source: Source, files: Sequence[Path]) -> Iterator[Iterator[Prepared | BlogError]]:
     """Give what becomes of each file, in their order, or why it can't be imported."""
     processes = _processes_for(len(files))
-    helpers = [_Helper(source, files[number::processes]) for number in range(processes)]
+    helpers = [_Helper() for _ in range(processes)]
     try:
+        for number, helper in enumerate(helpers):
+            helper.ask(source, files[number::processes])
         yield _in_turns(source, files, helpers)
     finally:
         for helper in helpers:
@@ -81,7 +83,7 @@ def _processes_for(files: int) -> int:
 class _Helper:
     """Another process that prepares some of the files. It's in a session of its own, so Ctrl-C doesn't reach it."""
 
-    def __init__(self, source: Source, files: Sequence[Path]) -> None:
+    def __init__(self) -> None:
         self._popen = subprocess.Popen(
             [sys.executable, "-c", HELP, *sys.path],
             stdin=subprocess.PIPE,
@@ -90,6 +92,9 @@ class _Helper:
         )
         self._given = cast("IO[bytes]", self._popen.stdout)
         self._is_well = True
+
+    def ask(self, source: Source, files: Sequence[Path]) -> None:
+        """Give it its share, once it has loaded what it needs."""
         try:
             with cast("IO[bytes]", self._popen.stdin) as asked:
                 pickle.dump((source, files), asked)
