@@ -45,10 +45,17 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put modules with a live platform first, and then those with the most tests."""
+    """Put modules with a live platform first, then what takes long though its tests are few, then by their number."""
     counts = Counter(item.path for item in items)
     live = {item.path for item in items if _FIXTURES[0] in _asked(item)}
-    items.sort(key=lambda item: (item.path not in live, item.path not in live and -counts[item.path], str(item.path)))
+    long = {item.path for item in items if item.get_closest_marker("long")} - live
+
+    def place(item: pytest.Item) -> tuple[int, int, str]:
+        if item.path in live:
+            return 0, 0, str(item.path)
+        return (1 if item.path in long else 2), -counts[item.path], str(item.path)
+
+    items.sort(key=place)
 
 
 def _asked(item: pytest.Item) -> list[str]:

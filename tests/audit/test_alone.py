@@ -12,6 +12,8 @@ from psycopg import sql
 from config.embedded import addresses, postgres
 from tests.wheel import PROJECT, clean_environment, environment_with_wheel, run
 
+pytestmark = pytest.mark.long
+
 ALONE = Path(__file__).with_name("alone")
 BLOCKED = (
     *("celery", "kombu", "channels", "channels_redis", "rest_framework", "drf_spectacular", "django_redis"),

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import WaitUntil
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("kill_worker.py")

@@ -15,6 +15,8 @@ from config.embedded.errors import EmbeddedServerError
 from config.embedded.leftovers import servers_in
 from config.processes import Process, stop_all
 
+pytestmark = pytest.mark.long
+
 _connect = postgres.connect
 
 

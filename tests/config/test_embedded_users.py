@@ -20,6 +20,8 @@ from config.embedded import addresses, folders, postgres, redis
 from config.embedded.errors import EmbeddedServerError
 from config.processes import Process, stop_all
 
+pytestmark = pytest.mark.long
+
 is_root = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not is_root, reason="only root can become another user")
 on_linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a child dies with its parent on Linux alone")

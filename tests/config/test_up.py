@@ -27,6 +27,8 @@ from config.lock import AlreadyRunningError, hold
 from config.ports import PortError, check_free
 from config.processes import Process, Program, run_to_end, stop_all, wait_for
 
+pytestmark = pytest.mark.long
+
 MANAGE = settings.BASE_DIR / "manage.py"
 
 

@@ -12,6 +12,8 @@ from config.processes import stop_all
 from tests.conftest import WaitUntil
 from tests.dashboards.tools import DASHBOARDS
 
+pytestmark = pytest.mark.long
+
 PASSWORDS = {
     "DATABASE_OWNER_PASSWORD": 'it\'s "quoted" $(true)',
     "DATABASE_PASSWORD": "application",

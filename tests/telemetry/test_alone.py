@@ -14,6 +14,8 @@ from config.embedded import addresses
 from config.redis_urls import BROKER, TELEMETRY, for_kombu, with_database
 from tests.wheel import clean_environment, environment_with_wheel, run
 
+pytestmark = pytest.mark.long
+
 ALONE = Path(__file__).with_name("alone")
 PLATFORM = (
     "audit",

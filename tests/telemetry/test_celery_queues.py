@@ -15,6 +15,8 @@ from tests.conftest import WaitUntil
 from tests.telemetry import celery_app as tasks
 from tests.telemetry.celery_processes import named, start, value, worker
 
+pytestmark = pytest.mark.long
+
 LENGTH, AGE = "celery_queue_length", "celery_queue_oldest_message_age_seconds"
 
 

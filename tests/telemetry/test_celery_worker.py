@@ -15,6 +15,8 @@ from tests.conftest import WaitUntil
 from tests.telemetry import celery_app as tasks
 from tests.telemetry.celery_processes import exemplars, named, request, spans_of, value, worker
 
+pytestmark = pytest.mark.long
+
 Delta = Callable[[], float]
 
 

@@ -18,6 +18,8 @@ from django.conf import settings
 from tests.conftest import WaitUntil
 from tests.telemetry.chatty import WRITERS
 
+pytestmark = pytest.mark.long
+
 _PROJECT = Path(__file__).parents[2]
 _MANAGE = str(_PROJECT / "platform" / "manage.py")
 _APPLICATIONS = "tests.telemetry.chatty_servers"

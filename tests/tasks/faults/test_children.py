@@ -19,6 +19,8 @@ from tasks.models import State, TaskRun
 from tests.tasks.faults.jobs import bury, die, hang, make, make_slowly, step
 from tests.tasks.faults.place import Place, Worker, effects, tries
 
+pytestmark = pytest.mark.long
+
 IsAt = Callable[..., int]
 IsIn = Callable[..., TaskRun]
 

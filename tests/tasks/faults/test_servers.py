@@ -13,6 +13,8 @@ from tasks.models import State, TaskAttempt, TaskRun
 from tests.tasks.faults.jobs import make, make_slowly, make_within
 from tests.tasks.faults.place import Place, Worker, effects, tries
 
+pytestmark = pytest.mark.long
+
 IsAt = Callable[..., int]
 IsIn = Callable[..., TaskRun]
 _SECONDS = 60

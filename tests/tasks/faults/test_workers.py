@@ -14,6 +14,8 @@ from telemetry.metrics import exposed_registry
 from tests.tasks.faults.jobs import make, make_slowly, make_within, only_wait
 from tests.tasks.faults.place import Place, effects, tries
 
+pytestmark = pytest.mark.long
+
 IsAt = Callable[..., int]
 IsIn = Callable[..., TaskRun]
 
