@@ -236,6 +236,14 @@ def test_who_is_muted_reads_and_who_is_banned_is_not_let_in(
     assert client.get("/api/chat/rooms/a-room/").status_code == 200
 
 
+def test_a_second_ban_takes_the_place_of_the_first(room: Room, bob: User, mod: User) -> None:
+    for minutes in (10, None):
+        actions.restrict(bob, room=room, kind="ban", reason="noise", actor=mod, minutes=minutes)
+    actions.restrict(bob, room=None, kind="ban", reason="noise", actor=mod, minutes=5)
+    in_force = Restriction.objects.filter(lifted_at=None).order_by("id")
+    assert [(one.room, one.expires_at is None) for one in in_force] == [(room, True), (None, False)]
+
+
 def test_moderators_do_not_mute_each_other(room: Room, mod: User) -> None:
     other = User.objects.create_user("other")
     other.groups.add(Group.objects.get(name="moderator"))

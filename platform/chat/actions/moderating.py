@@ -85,6 +85,8 @@ def restrict(
 ) -> Restriction:
     """Mute or ban somebody in a room, or in all where there's no room; open sockets of who is banned are closed.
 
+    It takes the place of the same kind of restriction that is in force there.
+
     Raises:
         NotAllowedError: the actor doesn't moderate there, or it's somebody who does as well.
         InvalidError: no reason, or no such kind.
@@ -125,7 +127,10 @@ def _may_restrict(actor: User, user: User | None, room: Room | None) -> bool:
 def _impose(user: User, room: Room | None, kind: str, reason: str, minutes: int | None, actor: User) -> Restriction:
     if minutes is not None and not 1 <= minutes <= 525_600:
         raise InvalidError("From a minute to a year; leave it out for no end.", field="minutes")
-    expires_at = queries.now() + timedelta(minutes=minutes) if minutes else None
+    now = queries.now()
+    expires_at = now + timedelta(minutes=minutes) if minutes else None
+    # The new one takes the place of the old one: else there would be two to lift.
+    Restriction.objects.filter(user=user, room=room, kind=kind, lifted_at=None).update(lifted_at=now)
     made = Restriction.objects.create(
         user=user, room=room, kind=kind, reason=reason[:500], imposed_by=actor, expires_at=expires_at
     )
