@@ -3,7 +3,8 @@
 Both have a worker of the same options on the same Redis and take turns in one run, plain Celery twice: what its second
 worker differs by is noise. Quoted are medians over the rounds of (ours / plain in the same round): tasks a second of a
 full queue, and the wait from `.delay()` to the task's first line when nothing else is to be done. Ours is the platform
-as it is: rows, leases, the ledger, spans, metrics and log lines.
+as it is: rows, leases, the ledger, spans, metrics and log lines. The processor's time is that of a full queue's tasks,
+of worker, Redis and PostgreSQL together: it hardly hangs on what else the machine does.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import redis as redis_py
 
 HERE = Path(__file__).resolve().parent
@@ -72,23 +74,31 @@ class Worker:
         started.append(Process(Program(f"worker {variant}", redirected, local_dir, worker)))
         publisher = [sys.executable, str(HERE / "task_peers" / "publisher.py"), module]
         started.append(Process(Program(f"publisher {variant}", publisher, local_dir, environment)))
-        self._mine = started[-2:]
+        self._servers, self._mine = started[:2], started[-2:]
         self._answer()
 
-    def throughput(self, number: int) -> tuple[float, float]:
-        """Return the tasks a second of a full queue, and the microseconds of one `.delay()`."""
+    def throughput(self, number: int) -> dict[str, float]:
+        """Return the tasks a second of a full queue, and the microseconds of one `.delay()` and of the processor."""
         self._turn += 1
         gate, mark = f"gate:{self._turn}", f"mark:{self._turn}"
         published = self._ask("fill", number, gate, mark, self.processes)
-        begun = time.perf_counter()
+        used, begun = self._processor_seconds(), time.perf_counter()
         self._redis.rpush(gate, *["open"] * self.processes)
         self._wait_for(mark)
-        return number / (time.perf_counter() - begun), published["delay_us"]
+        rate = number / (time.perf_counter() - begun)
+        used = self._processor_seconds() - used
+        return {"rate": rate, "delay_us": published["delay_us"], "processor_us": used / number * 1e6}
 
     def waits(self, number: int) -> list[float]:
         """Return the milliseconds from `.delay()` to the start, of so many tasks in turn."""
         found: list[float] = self._ask("stamp", number)
         return found
+
+    def _processor_seconds(self) -> float:
+        """Return what worker and servers have used; PostgreSQL serves one of the workers at a time."""
+        roots = [psutil.Process(process.pid) for process in (*self._servers, self._mine[0])]
+        times = [one.cpu_times() for root in roots for one in (root, *root.children(recursive=True))]
+        return sum(one.user + one.system for one in times)
 
     def _ask(self, *command: Any) -> Any:
         self._redis.rpush("commands", json.dumps(command))
@@ -127,9 +137,9 @@ def measure(options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
             for turn in range(options.rounds):
                 order = list(VARIANTS)[turn % len(VARIANTS) :] + list(VARIANTS)[: turn % len(VARIANTS)]
                 for variant in order:
-                    rate, delay = workers[variant].throughput(options.tasks)
-                    wait = statistics.median(workers[variant].waits(options.waits))
-                    taken[variant].append({"rate": rate, "delay_us": delay, "wait_ms": wait})
+                    found = workers[variant].throughput(options.tasks)
+                    found["wait_ms"] = statistics.median(workers[variant].waits(options.waits))
+                    taken[variant].append(found)
         finally:
             stop_all(started)
     return taken
@@ -137,14 +147,17 @@ def measure(options: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
 
 def table(taken: dict[str, list[dict[str, float]]]) -> str:
     """Return the figures as a Markdown table."""
-    lines = ["| | tasks/s | over plain | wait p50 | over plain | one `.delay()` |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| | tasks/s | over plain | wait p50 | over plain | one `.delay()` | processor a task |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for variant, rounds in taken.items():
         cells = [VARIANTS[variant]]
         for name, unit in (("rate", ""), ("wait_ms", " ms")):
             ratios = [mine[name] / plain[name] for mine, plain in zip(rounds, taken["plain"], strict=True)]
             cells.append(f"{statistics.median(one[name] for one in rounds):,.{0 if not unit else 2}f}{unit}")
             cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
-        cells.append(f"{statistics.median(one['delay_us'] for one in rounds):,.0f} µs")
+        cells += [f"{statistics.median(one[name] for one in rounds):,.0f} µs" for name in ("delay_us", "processor_us")]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
