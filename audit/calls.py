@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connections
 from psycopg import DataError
-from psycopg.errors import error_from_result
+from psycopg.errors import InvalidSqlStatementName, error_from_result
 from psycopg.generators import execute
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
@@ -66,17 +66,23 @@ def _run(
 
 def _sent(connection: Any, state: State, function: str, arguments: list[bytes | None]) -> PGresult:
     driver = connection.connection
-    pgconn = driver.pgconn
     statement = _telling(function, len(arguments))
-    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
-        pgconn.send_query_params(statement, arguments)  # the next one may be another server connection's
-    else:
-        name = function.encode()
-        if function not in state.prepared:
-            pgconn.send_prepare(name, statement)
-            _answer(driver, ExecStatus.COMMAND_OK)
-            state.prepared.add(function)
-        pgconn.send_query_prepared(name, arguments)
+    if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):  # the next one may be another server connection's
+        driver.pgconn.send_query_params(statement, arguments)
+        return _answer(driver, ExecStatus.TUPLES_OK)
+    if function in state.prepared:
+        try:
+            return _sent_prepared(driver, function, arguments)
+        except InvalidSqlStatementName:
+            pass  # somebody had the server forget what was prepared, or it never was, since that failed
+    state.prepared.add(function)  # before: who is interrupted can't know whether the server has it
+    driver.pgconn.send_prepare(function.encode(), statement)
+    _answer(driver, ExecStatus.COMMAND_OK)
+    return _sent_prepared(driver, function, arguments)
+
+
+def _sent_prepared(driver: Any, function: str, arguments: list[bytes | None]) -> PGresult:
+    driver.pgconn.send_query_prepared(function.encode(), arguments)
     return _answer(driver, ExecStatus.TUPLES_OK)
 
 

@@ -102,8 +102,9 @@ def test_within_a_transaction_it_is_part_of_it(heard: list[Change]) -> None:
 def test_a_call_that_fails_raises_what_a_cursor_raises_and_the_next_one_works(heard: list[Change]) -> None:
     with pytest.raises(DatabaseError, match="No name"):
         number_from(RENAME, ["called", None])
-    with pytest.raises(DatabaseError, match="does not exist"):
-        number_from("public.tests_nothing_of_the_kind", [])
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match="tests_nothing_of_the_kind"):
+            number_from("public.tests_nothing_of_the_kind", [])
     with pytest.raises(DataError, match="NUL"):
         number_from(RENAME, ["called", "a\x00b"])
     assert number_from(RENAME, ["called", "A"]) == 1
@@ -130,6 +131,31 @@ def test_a_connection_that_is_gone_is_an_operational_error(superuser: Any) -> No
         number_from(RENAME, ["called", "A"])
     connection.close()
     assert number_from(RENAME, ["called", "A"]) == 1
+
+
+def test_a_server_that_forgot_what_was_prepared_is_told_again(heard: list[Change]) -> None:
+    for name in ("A", "B", "C"):
+        number_from(RENAME, ["called", name])
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL" if name == "A" else "DISCARD ALL")
+    assert len(heard) == 3
+    assert len(renamed()) == 3
+
+
+def test_a_call_that_was_interrupted_while_it_was_prepared_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    connection.ensure_connection()
+    wait = connection.connection.wait
+
+    def stop(*given: Any, **more: Any) -> Any:
+        wait(*given, **more)
+        raise TimeoutError("too long")
+
+    with monkeypatch.context() as patch, pytest.raises(TimeoutError):
+        patch.setattr(connection.connection, "wait", stop)
+        number_from(RENAME, ["called", "A"])
+    assert renamed() == []
+    assert number_from(RENAME, ["called", "B"]) == 1
 
 
 def test_a_call_passes_djangos_execute_wrappers() -> None:
