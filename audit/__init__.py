@@ -1,14 +1,14 @@
 """An append-only ledger of every change, written by the database in the statement that makes the change.
 
-Public: `track`, `register`, `exempt` say which models; `record` writes events that are not rows; `reason` says why;
-`as_of` reads objects as they were.
+Public: `track`, `register`, `exempt` say which models, `derives` what is made of their fields; `record` writes events
+that are not rows; `reason` says why; `as_of` reads objects as they were.
 """
 
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from audit.recording import reason, record
-from audit.registry import exempt, register, track
+from audit.registry import derives, exempt, register, track
 
 if TYPE_CHECKING:
     from django.db import models
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound=models.Model)
 
-__all__ = ["as_of", "exempt", "reason", "record", "register", "track"]
+__all__ = ["as_of", "derives", "exempt", "reason", "record", "register", "track"]
 
 
 def as_of(model: "type[M]", at: datetime, *, using: str = "default") -> "AsOf[M]":

@@ -3,10 +3,10 @@
 Filled while models are imported, so it holds labels and classes but touches no database.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.apps import apps
 from django.db import models
@@ -14,25 +14,33 @@ from django.db import models
 from audit.errors import RegistrationError
 
 M = TypeVar("M", bound=type[models.Model])
+F = TypeVar("F", bound=Callable[[Any], None])
 
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
     """How one model is captured: `mask` hides values behind a digest, `exclude` leaves columns out.
 
-    `personal` values are recorded, and shown to those alone who hold `audit.view_personal`. `derived` has, by the name
-    of a method of the model, the fields that it makes of the others.
+    `personal` values are recorded, and shown to those alone who hold `audit.view_personal`.
     """
 
     label: str
     mask: frozenset[str] = frozenset()
     exclude: frozenset[str] = frozenset()
     personal: frozenset[str] = frozenset()
-    derived: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """What a function makes of a model's other fields."""
+
+    fields: frozenset[str]
+    make: Callable[[Any], None]
 
 
 _tracked: dict[str, Tracking] = {}
 _exempt: dict[str, str] = {}
+_derived: dict[str, Derivation] = {}
 
 
 def track(
@@ -40,7 +48,6 @@ def track(
     mask: Iterable[str] = (),
     exclude: Iterable[str] = (),
     personal: Iterable[str] = (),
-    derived: Mapping[str, Iterable[str]] | None = None,
 ) -> Callable[[M], M]:
     """Capture every change of the decorated model, and of its automatic many-to-many tables.
 
@@ -48,12 +55,10 @@ def track(
         mask: field names whose values are recorded as a keyed digest: that they changed, not what they were.
         exclude: field names that are not captured; a change of these alone makes no event.
         personal: field names whose values are shown only to those who may see personal values.
-        derived: by the name of a method of the model, the names of the fields that it makes of the others. A restore
-            calls it before it saves; its `ValidationError` refuses the restore.
     """
 
     def decorate(model: M) -> M:
-        register(model._meta.label, mask=mask, exclude=exclude, personal=personal, derived=derived)
+        register(model._meta.label, mask=mask, exclude=exclude, personal=personal)
         return model
 
     return decorate
@@ -65,15 +70,13 @@ def register(
     mask: Iterable[str] = (),
     exclude: Iterable[str] = (),
     personal: Iterable[str] = (),
-    derived: Mapping[str, Iterable[str]] | None = None,
 ) -> None:
     """Capture a model that is someone else's, by its label such as `auth.Group`.
 
     Raises:
         RegistrationError: the model is already registered otherwise, or is exempt.
     """
-    made = {method: frozenset(names) for method, names in (derived or {}).items()}
-    tracking = Tracking(label, frozenset(mask), frozenset(exclude), frozenset(personal), made)
+    tracking = Tracking(label, frozenset(mask), frozenset(exclude), frozenset(personal))
     key = label.lower()
     if key in _exempt:
         raise RegistrationError(f"{label} is exempt from the ledger; it can't be tracked as well.")
@@ -81,6 +84,25 @@ def register(
         raise RegistrationError(f"{label} is tracked twice, with different options.")
     _tracked[key] = tracking
     personal_fields.cache_clear()
+
+
+def derives(label: str, *fields: str) -> Callable[[F], F]:
+    """Have the decorated function make these fields of a model of its others, where a restore brings an object back.
+
+    It's given the unsaved instance before that is saved; its `ValidationError` refuses the restore. Its module is
+    imported when the application is ready.
+
+    Raises:
+        RegistrationError: another function makes fields of this model.
+    """
+
+    def decorate(make: F) -> F:
+        derivation = Derivation(frozenset(fields), make)
+        if _derived.setdefault(label.lower(), derivation) != derivation:
+            raise RegistrationError(f"The fields that {label} derives are made by two functions.")
+        return make
+
+    return decorate
 
 
 def exempt(*, reason: str) -> Callable[[M], M]:
@@ -103,6 +125,11 @@ def tracking_of(model: type[models.Model]) -> Tracking | None:
     return _tracked.get(model._meta.label_lower)
 
 
+def derivation_of(model: type[models.Model]) -> Derivation | None:
+    """Return what is made of the model's other fields; None where nothing is."""
+    return _derived.get(model._meta.label_lower)
+
+
 def exemption_of(model: type[models.Model]) -> str | None:
     """Return why `model` is exempt; None where it isn't."""
     return _exempt.get(model._meta.label_lower)
@@ -121,14 +148,12 @@ def tracked_models() -> list[tuple[type[models.Model], Tracking]]:
         except LookupError as error:
             raise RegistrationError(f"{tracking.label} is registered with the ledger but not installed.") from error
         names = {name for field in model._meta.local_fields for name in (field.name, field.attname, field.column)}
-        derived = frozenset().union(*tracking.derived.values())
+        derived = _derived[key].fields if key in _derived else frozenset()
         if unknown := (tracking.mask | tracking.exclude | tracking.personal | derived) - names:
             raise RegistrationError(
                 f"{tracking.label} has no field {', '.join(sorted(unknown))}"
                 " to mask, exclude, take for personal or derive."
             )
-        if missing := [name for name in tracking.derived if not callable(getattr(model, name, None))]:
-            raise RegistrationError(f"{tracking.label} has no method {', '.join(missing)} that makes derived fields.")
         result.append((model, tracking))
     return result
 

@@ -22,7 +22,7 @@ from audit.errors import RestoreError, RowChangedError
 from audit.history import folding, instances, present, states
 from audit.history.states import State
 from audit.reading import access
-from audit.registry import tracking_of
+from audit.registry import Derivation, derivation_of
 
 SCOPE = "audit:restore"
 _LONGEST_REASON = 500
@@ -232,15 +232,14 @@ def _why_not(model: type[models.Model], name: str, state: State) -> str:
     return instances.python_value(column, state)[1]
 
 
-def _derived(model: type[models.Model]) -> dict[str, str]:
-    """The names of the fields that the model makes of others, those it inherits too, each with its method."""
-    return {
-        model._meta.get_field(name).name: method
-        for one in (model, *model._meta.all_parents)
-        if (tracking := tracking_of(one))
-        for method, names in tracking.derived.items()
-        for name in names
-    }
+def _derivations(model: type[models.Model]) -> list[Derivation]:
+    """What is made of the model's other fields, and of those that it inherits."""
+    return [found for one in (model, *model._meta.all_parents) if (found := derivation_of(one))]
+
+
+def _derived(model: type[models.Model]) -> set[str]:
+    """The names of the fields that are made of others."""
+    return {model._meta.get_field(name).name for one in _derivations(model) for name in one.fields}
 
 
 def _columns(model: type[models.Model]) -> dict[str, Any]:
@@ -286,8 +285,8 @@ def _write(model: type[models.Model], rows: dict[type[models.Model], models.Mode
     unchecked = {one.name for one in model._meta.fields if one not in held or _may_stay_empty(one, held[one])}
     instance.full_clean(exclude=unchecked)
     derived = _derived(model)
-    for method in dict.fromkeys(derived.values()):
-        getattr(instance, method)()
+    for one in _derivations(model):
+        one.make(instance)
     if current.action == "create":
         instance.save(force_insert=True, using=using)
     elif held or derived:

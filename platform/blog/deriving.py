@@ -3,6 +3,7 @@
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+import audit
 from blog.actions.texts import set_body
 from blog.errors import InvalidError
 from blog.markdown import render_comment
@@ -10,6 +11,7 @@ from blog.models import Comment, Post
 from blog.queries import pictures_of
 
 
+@audit.derives("blog.Post", "body_html", "excerpt", "updated_at")
 def derive_post(post: Post) -> None:
     """Render a post's text, and give the post a new version; doesn't save it.
 
@@ -24,6 +26,7 @@ def derive_post(post: Post) -> None:
     post.updated_at = timezone.now()
 
 
+@audit.derives("blog.Comment", "body_html")
 def derive_comment(comment: Comment) -> None:
     """Render a comment's text, unless it was taken away; doesn't save the comment.
 

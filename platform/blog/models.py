@@ -64,9 +64,7 @@ class Tag(models.Model):
         return reverse("blog:tag", args=[self.slug])
 
 
-@audit.track(
-    exclude=["body_html", "excerpt", "document"], derived={"make_anew": ["body_html", "excerpt", "updated_at"]}
-)
+@audit.track(exclude=["body_html", "excerpt", "document"])
 class Post(models.Model):
     """An article. A draft is seen by those who write it alone."""
 
@@ -162,12 +160,6 @@ class Post(models.Model):
         """Whether it publishes itself at `publish_at`."""
         return self.status == Status.SCHEDULED
 
-    def make_anew(self) -> None:
-        """Render the text again; it's a version of its own, whatever it says. The ledger calls this at a restore."""
-        from blog.deriving import derive_post  # it needs the models
-
-        derive_post(self)
-
     @property
     def summary(self) -> str:
         """What lists say of it: the author's description, or the start of the text."""
@@ -246,7 +238,7 @@ class Image(models.Model):
         return self.name
 
 
-@audit.track(exclude=["body_html"], derived={"make_anew": ["body_html"]})
+@audit.track(exclude=["body_html"])
 class Comment(models.Model):
     """What a reader says to a post, or replies to another; replies of a thread stand below its first comment."""
 
@@ -285,12 +277,6 @@ class Comment(models.Model):
     def get_absolute_url(self) -> str:
         """Return the permanent link; it leads to the page of comments on which this one stands."""
         return reverse("blog:comment", args=[self.pk])
-
-    def make_anew(self) -> None:
-        """Render the text again. The ledger calls this at a restore."""
-        from blog.deriving import derive_comment  # it needs the models
-
-        derive_comment(self)
 
     @property
     def is_visible(self) -> bool:

@@ -1,11 +1,13 @@
 """What the ledger leaves out of messages, made of what it holds where it brings one back."""
 
+import audit
 from accounts.models import User
 from chat import markdown
 from chat.actions.log import next_sequence, note_restored
 from chat.models import Message
 
 
+@audit.derives("chat.Message", "html", "version")
 def derive_message(message: Message) -> None:
     """Render a message's text, and number the change in its room's log, so that open pages show it; doesn't save it.
 

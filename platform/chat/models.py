@@ -107,7 +107,7 @@ class Member(models.Model):
 
 
 # What follows from the text, and the number of the last change, which is an event of its own.
-@audit.track(exclude=["html", "version"], derived={"make_anew": ["html", "version"]})
+@audit.track(exclude=["html", "version"])
 class Message(models.Model):
     """One thing said, in Markdown. What is deleted stays as a row without words; the ledger has what it said."""
 
@@ -146,12 +146,6 @@ class Message(models.Model):
     def is_deleted(self) -> bool:
         """Whether it was taken away."""
         return self.deleted_at is not None
-
-    def make_anew(self) -> None:
-        """Render the text again, and tell the room. The ledger calls this at a restore."""
-        from chat.deriving import derive_message  # it needs the models
-
-        derive_message(self)
 
 
 @audit.track()

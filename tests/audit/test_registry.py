@@ -35,17 +35,13 @@ def test_a_tracked_model_cant_be_exempt() -> None:
         registry.exempt(reason="none")(User)
 
 
-@pytest.mark.parametrize(
-    ("derived", "named"), [({"save": ["nothing"]}, "no field nothing"), ({"nothing": ["name"]}, "no method nothing")]
-)
-def test_what_a_model_makes_has_to_be_there(
-    monkeypatch: pytest.MonkeyPatch, derived: dict[str, list[str]], named: str
-) -> None:
-    tracked = {key: one for key, one in registry._tracked.items() if key != "auth.group"}
-    monkeypatch.setattr(registry, "_tracked", tracked)
-    registry.register("auth.Group", derived=derived)
-    with pytest.raises(RegistrationError, match=named):
+def test_what_a_model_derives_has_to_be_there_and_has_one_maker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_derived", {})
+    registry.derives("auth.Group", "nothing")(print)
+    with pytest.raises(RegistrationError, match="no field nothing"):
         registry.tracked_models()
+    with pytest.raises(RegistrationError, match="two functions"):
+        registry.derives("auth.Group", "name")(repr)
 
 
 def test_an_exemption_needs_a_reason() -> None:

@@ -1,7 +1,6 @@
 """An object is brought back to what it was, and never over what somebody else has written."""
 
 import json
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -217,9 +216,8 @@ def test_what_a_model_makes_of_its_other_fields_is_made_again(monkeypatch: pytes
             raise ValidationError({"name": "Nothing hums by that name."})
         row.noise = f"{row.name} hums"
 
-    monkeypatch.setattr(Masked, "hum", hum, raising=False)
-    tracking = replace(registry._tracked["everything.masked"], derived={"hum": frozenset({"noise"})})
-    monkeypatch.setitem(registry._tracked, "everything.masked", tracking)
+    monkeypatch.setattr(registry, "_derived", {})
+    registry.derives("everything.Masked", "noise")(hum)
     row = Masked.objects.create(name="silent", noise="")
     silent = clock()
     Masked.objects.update(name="a", noise="a hums")
