@@ -30,25 +30,32 @@ def news() -> News:
 
 
 @pytest.fixture
+def heard() -> Iterator[list[Change]]:
+    """Return what is told of changes after their commits."""
+    changes: list[Change] = []
+
+    def hear(sender: Any, change: Change, **kwargs: Any) -> None:
+        changes.append(change)
+
+    model_changed.connect(hear)
+    yield changes
+    model_changed.disconnect(hear)
+
+
+@pytest.fixture
 def sinks(
     transactional_db: None,
     superuser: Any,
     servers: Any,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    heard: list[Change],
 ) -> Iterator[Sinks]:
     """Give all that is written to in the test, with a collector beside the store of recent spans."""
     pipeline = provider.pipeline()
     exported = Exported()
     pipeline.use_exporters([exported, *default_exporters()])
-    made = Sinks(superuser, servers.redis, capsys, exported)
-
-    def hear(sender: Any, change: Change, **kwargs: Any) -> None:
-        made.changes.append(change)
-
-    model_changed.connect(hear)
-    yield made
-    model_changed.disconnect(hear)
+    yield Sinks(superuser, servers.redis, capsys, exported, changes=heard)
     pipeline.use_default_exporters()
 
 

@@ -3,34 +3,19 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
-from django.test import Client
 
 from audit.models import Event
-from config.asgi import application
 from tests.audit.everything.models import Tag
-from tests.notifications.client import SocketClient
+from tests.notifications.client import BrowserClient
 
 TAGS = {"action": "everything.tag.created"}
 
 
-class TailClient(SocketClient):
-    """Speaks with a tail as a browser does: by the platform's whole stack, with a session's cookie."""
+class TailClient(BrowserClient):
+    """Speaks with a tail as a browser does."""
 
-    def __init__(self, browser: Client, query: str) -> None:
-        cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
-        headers = {"origin": "http://testserver", "host": "testserver", "cookie": cookies}
-        scope = {
-            "type": "websocket",
-            "path": "/ws/audit/",
-            "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
-            "query_string": query.encode(),
-            "subprotocols": [],
-            "client": ("127.0.0.1", 50_000),
-        }
-        self._communicator = ApplicationCommunicator(application, scope)
-        self._is_open = False
+    path = "/ws/audit/"
 
     async def closed(self) -> tuple[int, str]:
         """Return the code and reason with which the socket is closed next."""

@@ -9,7 +9,6 @@ from django.db import DatabaseError, DataError, OperationalError, connection, tr
 from audit.calls import number_from
 from audit.echo import Change
 from audit.models import Event
-from audit.signals import model_changed
 from audit.unavailable import is_ledger_failure
 from chat.models import Room
 from telemetry.context import Actor, Context, use
@@ -37,18 +36,6 @@ def _rename(superuser: Any) -> Iterator[None]:
     Room.objects.create(slug="called", name="Lobby")
     yield
     superuser.execute("DROP FUNCTION public.tests_rename")
-
-
-@pytest.fixture
-def heard() -> Iterator[list[Change]]:
-    changes: list[Change] = []
-
-    def hear(sender: Any, change: Change, **kwargs: Any) -> None:
-        changes.append(change)
-
-    model_changed.connect(hear)
-    yield changes
-    model_changed.disconnect(hear)
 
 
 @pytest.fixture(params=["prepared", "behind a pooler"])

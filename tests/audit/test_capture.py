@@ -200,17 +200,6 @@ def test_another_actor_in_the_same_transaction_is_told(alice: Context) -> None:
 class TestEcho:
     """What was committed is told to the application, as the ledger holds it."""
 
-    @pytest.fixture
-    def heard(self) -> Iterator[list[Change]]:
-        changes: list[Change] = []
-
-        def hear(sender: Any, change: Change, **kwargs: Any) -> None:
-            changes.append(change)
-
-        model_changed.connect(hear)
-        yield changes
-        model_changed.disconnect(hear)
-
     def test_a_change_is_told_after_commit_with_the_ledgers_values(self, heard: list[Change]) -> None:
         user = User.objects.create(username="bob")
         with transaction.atomic():

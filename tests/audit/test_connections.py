@@ -11,7 +11,6 @@ from psycopg import sql
 
 from audit.echo import Change
 from audit.models import Event
-from audit.signals import model_changed
 from chat.models import Room
 from telemetry.context import Actor, Context, bind, new_request_id, use
 from tests.audit.aliases import extra_alias
@@ -61,18 +60,6 @@ def setting(alias: str = "default") -> str | None:
         cursor.execute("SELECT current_setting('audit.context', true)")
         value: str | None = cursor.fetchone()[0]
     return value
-
-
-@pytest.fixture
-def heard() -> Iterator[list[Change]]:
-    changes: list[Change] = []
-
-    def hear(sender: Any, change: Change, **kwargs: Any) -> None:
-        changes.append(change)
-
-    model_changed.connect(hear)
-    yield changes
-    model_changed.disconnect(hear)
 
 
 # --- nothing stays behind ------------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@ import json
 from typing import Any
 
 from asgiref.testing import ApplicationCommunicator
+from django.test import Client
+
+from config.asgi import application
 
 
 class SocketClient:
@@ -62,3 +65,23 @@ class SocketClient:
         """Whether nothing comes for a moment."""
         is_silent: bool = await self._communicator.receive_nothing(0.2)
         return is_silent
+
+
+class BrowserClient(SocketClient):
+    """Speaks as a browser does: by the platform's whole stack, with a session's cookie."""
+
+    path = ""
+
+    def __init__(self, browser: Client, query: str) -> None:
+        cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
+        headers = {"origin": "http://testserver", "host": "testserver", "cookie": cookies}
+        scope = {
+            "type": "websocket",
+            "path": self.path,
+            "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
+            "query_string": query.encode(),
+            "subprotocols": [],
+            "client": ("127.0.0.1", 50_000),
+        }
+        self._communicator = ApplicationCommunicator(application, scope)
+        self._is_open = False

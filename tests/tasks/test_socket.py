@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
@@ -16,31 +15,18 @@ from django.test import Client
 from accounts.models import User
 from audit.errors import SearchTooLongError
 from audit.models import Event
-from config.asgi import application
 from tasks import consumers
 from tasks.models import Outcome, TaskRun
-from tests.notifications.client import SocketClient
+from tests.notifications.client import BrowserClient
 from tests.tasks.making import make_dead, make_run, make_running
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class PageClient(SocketClient):
-    """Speaks with the socket as a browser does: by the platform's whole stack, with a session's cookie."""
+class PageClient(BrowserClient):
+    """Speaks with the socket as a browser does."""
 
-    def __init__(self, browser: Client, query: str) -> None:
-        cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
-        headers = {"origin": "http://testserver", "host": "testserver", "cookie": cookies}
-        scope = {
-            "type": "websocket",
-            "path": "/ws/tasks/",
-            "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
-            "query_string": query.encode(),
-            "subprotocols": [],
-            "client": ("127.0.0.1", 50_000),
-        }
-        self._communicator = ApplicationCommunicator(application, scope)
-        self._is_open = False
+    path = "/ws/tasks/"
 
     async def closed(self) -> tuple[int, str]:
         """Return the code and reason with which the socket is closed, after what it may still say."""
